@@ -1,1 +1,26 @@
+//! Entrance: who may reach which route of which API.
+//!
+//! Storeys, from the top; imports go down only: `cli` starts things; `envoy`, `entra`, `files`, `admin`, `emulator`
+//! and `demo` each speak to one outside world and never to each other; `authorize`, `audit` and `metrics` are the
+//! corridor from a request to a recorded decision; `api` holds the resources and the one compiler; `policy` and
+//! `token` are pure and do not know each other; `request`, `identity`, `reason` and `clock` are the words they share.
 
+pub mod admin;
+pub mod api;
+pub mod audit;
+pub mod authorize;
+pub mod cli;
+pub mod clock;
+#[cfg(feature = "emulator")]
+pub mod demo;
+#[cfg(feature = "emulator")]
+pub mod emulator;
+pub mod entra;
+pub mod envoy;
+pub mod files;
+pub mod identity;
+pub mod metrics;
+pub mod policy;
+pub mod reason;
+pub mod request;
+pub mod token;

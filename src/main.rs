@@ -1,1 +1,3 @@
-fn main(){}
+//! The `entrance` command.
+
+fn main() {}

