@@ -36,14 +36,9 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the clock that others take"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that others take")]
     fn now(&self) -> Duration {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or(Duration::ZERO)
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
     }
 }
 
@@ -64,10 +59,7 @@ pub struct Stopwatch(Instant);
 impl Stopwatch {
     /// Starts measuring.
     #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the clock that others take"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that others take")]
     pub fn start() -> Self {
         Self(Instant::now())
     }
