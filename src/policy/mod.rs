@@ -1,5 +1,21 @@
 //! Rules, routes and the one decision. Pure: no I/O, no clock, no tokens.
+//!
+//! `rules` is what the compiler hands over; `table` and `snapshot` merge it by host; `locate` finds the route that
+//! speaks for a request; `decide` weighs its entries against the caller; `explain` tells how that went.
 
+pub mod clause;
 pub mod condition;
+pub mod decide;
+pub mod entry;
+pub mod explain;
+pub mod host;
+pub mod locate;
+pub mod method;
+pub mod path;
 pub mod rules;
+pub mod slot;
+pub mod snapshot;
+pub mod table;
 pub mod template;
+pub mod tree;
+mod weigh;

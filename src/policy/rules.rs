@@ -19,6 +19,12 @@ pub struct PolicyId {
     pub name: Arc<str>,
 }
 
+impl std::fmt::Display for PolicyId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
 /// Who was first: creation time, then namespace and name. The smallest is the oldest; without a creation time an
 /// object counts as younger than all that have one. Field order is precedence.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,7 +79,7 @@ pub struct Policy {
     /// Guardrails for every route that needs a token. `Err`: one of them is broken, which poisons all those routes.
     pub deny: Result<Vec<Entry>, Poison>,
     /// The routes.
-    pub routes: Vec<Route>,
+    pub routes: Vec<Arc<Route>>,
     /// The policy as a whole is broken: every host it names denies.
     pub poison: Option<Poison>,
 }

@@ -1,5 +1,156 @@
-//! Path templates.
+//! Path templates: `/orders/{id}`, `/files/{*rest}`.
+//!
+//! A literal compares byte by byte with a canonical path, so it has to be canonical itself. A `{param}` takes one
+//! non-empty segment, a `{*rest}` one or more, of which a single one may be empty: `/f/{*rest}` covers `/f/` and
+//! `/f/a/b`, not `/f`.
 
-/// A parsed path template.
+use std::fmt;
+use std::sync::Arc;
+
+use super::path::{Canonical, parameters_at};
+
+/// Longest template, in bytes.
+pub const MAX_TEMPLATE: usize = 1024;
+/// Most segments.
+pub const MAX_SEGMENTS: usize = 64;
+
+/// One segment. The order is precedence from the left: a literal beats a parameter beats the rest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Segment {
+    /// What is left of the path.
+    Rest,
+    /// One non-empty segment.
+    Param,
+    /// Exactly this.
+    Literal(Box<str>),
+}
+
+/// A template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PathTemplate;
+pub struct PathTemplate {
+    text: Arc<str>,
+    segments: Box<[Segment]>,
+    names: Box<[(usize, Box<str>)]>,
+}
+
+/// Why a text is not a template.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateFault {
+    /// No slash in front.
+    #[error("must begin with a slash")]
+    NotAbsolute,
+    /// More than 1024 bytes or 64 segments.
+    #[error("must have at most 1024 bytes and 64 segments")]
+    TooLong,
+    /// A literal that no canonical path can equal.
+    #[error("`{0}` is not canonical, so that no request could match it: {1}")]
+    NotCanonical(String, String),
+    /// A brace elsewhere than around a whole segment.
+    #[error("`{0}`: a parameter must be a whole segment, as in /orders/{{id}}")]
+    Partial(String),
+    /// A parameter's name.
+    #[error("`{0}`: a parameter's name must be a letter or underscore, then letters, digits or underscores")]
+    Name(String),
+    /// Two parameters of one name.
+    #[error("the parameter `{0}` occurs twice")]
+    Twice(String),
+    /// `{*rest}` before the end.
+    #[error("`{{*{0}}}` must be the last segment")]
+    RestNotLast(String),
+}
+
+impl PathTemplate {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// [`TemplateFault`].
+    pub fn parse(text: &str) -> Result<Self, TemplateFault> {
+        let below = text.strip_prefix('/').ok_or(TemplateFault::NotAbsolute)?;
+        let parts: Vec<&str> = below.split('/').collect();
+        if text.len() > MAX_TEMPLATE || parts.len() > MAX_SEGMENTS {
+            return Err(TemplateFault::TooLong);
+        }
+        let last = parts.len().saturating_sub(1);
+        let (mut segments, mut names) = (Vec::new(), Vec::<(usize, Box<str>)>::new());
+        for (at, part) in parts.into_iter().enumerate() {
+            let (segment, name) = segment(part, at == last)?;
+            if let Some(name) = name {
+                if names.iter().any(|(_, taken)| **taken == *name) {
+                    return Err(TemplateFault::Twice(name.into()));
+                }
+                if segment == Segment::Rest && at != last {
+                    return Err(TemplateFault::RestNotLast(name.into()));
+                }
+                names.push((at, name.into()));
+            }
+            segments.push(segment);
+        }
+        Ok(Self { text: text.into(), segments: segments.into(), names: names.into() })
+    }
+
+    /// The segments, without names: two templates with equal shapes cover the same paths.
+    #[must_use]
+    pub fn shape(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Names and values of the parameters in a path that the template covers.
+    pub fn params<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.names.iter().map(move |(at, name)| {
+            let value = match self.segments.get(*at) {
+                Some(Segment::Rest) => path.strip_prefix('/').unwrap_or(path).splitn(at.saturating_add(1), '/').last(),
+                Some(Segment::Param | Segment::Literal(_)) | None => super::path::segments(path).nth(*at),
+            };
+            (&**name, value.unwrap_or_default())
+        })
+    }
+
+    /// As written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for PathTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn segment(part: &str, last: bool) -> Result<(Segment, Option<&str>), TemplateFault> {
+    if !part.contains(['{', '}']) {
+        return literal(part, last).map(|segment| (segment, None));
+    }
+    let inner =
+        part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).filter(|inner| !inner.contains(['{', '}']));
+    let inner = inner.ok_or_else(|| TemplateFault::Partial(part.to_owned()))?;
+    let (segment, name) = match inner.strip_prefix('*') {
+        Some(name) => (Segment::Rest, name),
+        None => (Segment::Param, inner),
+    };
+    let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    if !first || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Err(TemplateFault::Name(part.to_owned()));
+    }
+    Ok((segment, Some(name)))
+}
+
+fn literal(part: &str, last: bool) -> Result<Segment, TemplateFault> {
+    let fault = |why: String| Err(TemplateFault::NotCanonical(part.to_owned(), why));
+    if part.is_empty() {
+        return if last { Ok(Segment::Literal(part.into())) } else { fault("an empty segment; remove a slash".into()) };
+    }
+    if parameters_at(part).is_some() {
+        return fault("`;` never matches a literal; use a parameter".into());
+    }
+    if part.contains('?') {
+        return fault("a query is not part of the path; remove it".into());
+    }
+    let path = format!("/{part}");
+    match Canonical::parse(path.as_bytes()) {
+        Ok(canonical) if canonical.as_str() == path => Ok(Segment::Literal(part.into())),
+        Ok(canonical) => fault(format!("write `{}`", canonical.as_str().trim_start_matches('/'))),
+        Err(why) => fault(why.to_string()),
+    }
+}

@@ -1,0 +1,129 @@
+//! Hosts of requests and of policies: lower-case names without port and trailing dot.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Longest host name (RFC 1035 §2.3.4).
+const MAX_HOST: usize = 253;
+
+/// Why a host cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HostFault {
+    /// Nothing there, or longer than 253 bytes.
+    #[error("must have 1 to 253 bytes")]
+    Length,
+    /// Not a list of labels of letters, digits, hyphens and underscores.
+    #[error("must be labels of letters, digits and hyphens with dots between them; write other scripts as xn--…")]
+    Label,
+    /// The port is not a number.
+    #[error("has something after the colon that is not a port")]
+    Port,
+    /// A wildcard elsewhere than in the first label.
+    #[error("may have a wildcard as its whole first label only, as in *.example.com")]
+    Wildcard,
+}
+
+/// The host of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host<'a>(Cow<'a, str>);
+
+impl<'a> Host<'a> {
+    /// Reads an authority as the client sent it: drops a port and one trailing dot, folds case.
+    ///
+    /// # Errors
+    /// [`HostFault`] for lists, user information and everything else that is not one host.
+    pub fn parse(raw: &'a [u8]) -> Result<Self, HostFault> {
+        let text = std::str::from_utf8(raw).map_err(|_| HostFault::Label)?;
+        let name = without_port(text)?;
+        let name = if name.starts_with('[') { name } else { name.strip_suffix('.').unwrap_or(name) };
+        check(name)?;
+        let upper = name.bytes().any(|byte| byte.is_ascii_uppercase());
+        Ok(Self(if upper { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) }))
+    }
+
+    /// No host at all; equals none that a request can have.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(Cow::Borrowed(""))
+    }
+
+    /// Lower-case, without port and trailing dot.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What wildcards of this host end with, longest first: `a.b.c` gives `b.c`, `c`.
+    pub fn parents(&self) -> impl Iterator<Item = &str> {
+        std::iter::successors(Some(&*self.0), |host| host.split_once('.').map(|(_, parent)| parent)).skip(1)
+    }
+}
+
+fn without_port(text: &str) -> Result<&str, HostFault> {
+    let bracket = text.rfind(']').unwrap_or(0);
+    let colon = text.get(bracket..).and_then(|tail| tail.find(':')).map(|at| at.saturating_add(bracket));
+    let Some((name, port)) = colon.and_then(|at| text.split_at_checked(at)) else { return Ok(text) };
+    let digits = port.strip_prefix(':').unwrap_or_default();
+    if digits.is_empty() || digits.len() > 5 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(HostFault::Port);
+    }
+    Ok(name)
+}
+
+fn check(name: &str) -> Result<(), HostFault> {
+    if name.is_empty() || name.len() > MAX_HOST {
+        return Err(HostFault::Length);
+    }
+    if let Some(address) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return address.parse::<std::net::Ipv6Addr>().map(|_| ()).map_err(|_| HostFault::Label);
+    }
+    let letters = |label: &str| label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let fits = |label: &str| !label.is_empty() && label.len() <= 63 && letters(label);
+    if name.split('.').all(fits) { Ok(()) } else { Err(HostFault::Label) }
+}
+
+/// A host of a policy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HostPattern {
+    /// One host.
+    Exact(Box<str>),
+    /// Hosts with one or more labels before this suffix, which has no leading dot.
+    Wildcard(Box<str>),
+    /// Every host.
+    Any,
+}
+
+impl HostPattern {
+    /// Reads `orders.example.com`, `*.example.com` or `*`.
+    ///
+    /// # Errors
+    /// [`HostFault`]; ports and trailing dots are refused here, since they would suggest that they mean something.
+    pub fn parse(text: &str) -> Result<Self, HostFault> {
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        let (name, wildcard) = match text.strip_prefix("*.") {
+            Some(suffix) => (suffix, true),
+            None => (text, false),
+        };
+        if name.contains('*') {
+            return Err(HostFault::Wildcard);
+        }
+        if name.contains(':') && !name.starts_with('[') {
+            return Err(HostFault::Port);
+        }
+        check(name)?;
+        let name = name.to_ascii_lowercase().into_boxed_str();
+        Ok(if wildcard { Self::Wildcard(name) } else { Self::Exact(name) })
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => f.write_str(name),
+            Self::Wildcard(suffix) => write!(f, "*.{suffix}"),
+            Self::Any => f.write_str("*"),
+        }
+    }
+}

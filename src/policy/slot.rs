@@ -1,0 +1,78 @@
+//! One template of one host: which route stands there for which method.
+//!
+//! A route that names the method comes before one for all methods. Of several routes for the same method the one of
+//! the oldest policy wins: routes are added from the oldest policy to the youngest, and who is there stays.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::rules::{Access, Methods, Policy, Route};
+
+/// A route, and the policy that it is part of.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The policy.
+    pub policy: Arc<Policy>,
+    /// One of its routes.
+    pub route: Arc<Route>,
+}
+
+/// The routes of one template.
+#[derive(Debug, Default)]
+pub struct Slot {
+    named: Vec<(Box<str>, Place)>,
+    all: Option<Place>,
+}
+
+impl Slot {
+    /// Adds a route that is younger than all that were added before. A broken route for all methods keeps younger
+    /// ones out that name a method: nobody knows which methods it was meant for.
+    pub(super) fn add(&mut self, place: &Place) {
+        match &place.route.methods {
+            Methods::All => {
+                self.all.get_or_insert_with(|| place.clone());
+            }
+            Methods::Only(methods) => {
+                if self.all.as_ref().is_some_and(Place::is_poisoned) {
+                    return;
+                }
+                for method in methods {
+                    if !self.named.iter().any(|(taken, _)| taken == method) {
+                        self.named.push((method.clone(), place.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The route for a method. `HEAD` takes the one for `GET` if none names it.
+    #[must_use]
+    pub fn route(&self, method: &[u8]) -> Option<&Place> {
+        let named =
+            |wanted: &[u8]| self.named.iter().find(|(method, _)| method.as_bytes() == wanted).map(|(_, place)| place);
+        let head = || if method == b"HEAD" { named(b"GET") } else { None };
+        named(method).or_else(head).or(self.all.as_ref())
+    }
+
+    /// All routes here, those that name a method first.
+    pub fn routes(&self) -> impl Iterator<Item = &Place> {
+        self.named.iter().map(|(_, place)| place).chain(&self.all)
+    }
+
+    /// Calls `visit` with each method that a route names.
+    pub fn methods(&self, visit: &mut dyn FnMut(&str, &Place) -> ControlFlow<()>) {
+        for (method, place) in &self.named {
+            if visit(method, place).is_break() {
+                return;
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Whether the route denies because it is broken.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        matches!(self.route.access, Access::Poisoned(_))
+    }
+}
