@@ -1,0 +1,87 @@
+//! What is known of an issuer: its name, which keys speak for it, and how keys are bound to tenants.
+
+use super::jwks::{Key, KeySet};
+use crate::clock::UnixTime;
+use crate::identity::TenantId;
+use crate::reason::ReasonCode;
+
+use super::rejection::TokenRejection;
+
+const PLACEHOLDER: &str = "{tenantid}";
+
+/// An issuer as metadata gives it, perhaps with the literal `{tenantid}` in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IssuerTemplate(Box<str>);
+
+impl IssuerTemplate {
+    /// Takes an issuer as it stands.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// As it stands.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The issuer of one tenant.
+    #[must_use]
+    pub fn of(&self, tenant: TenantId) -> String {
+        self.0.replace(PLACEHOLDER, &tenant.to_string())
+    }
+}
+
+/// One issuer with its keys, for one token version.
+#[derive(Clone, Debug)]
+pub struct Authority {
+    /// Must equal `iss` byte for byte, once the tenant stands in it.
+    pub issuer: IssuerTemplate,
+    /// The issuer of the other token version, to tell a mixed-up token from a foreign one.
+    pub other_version: Option<IssuerTemplate>,
+    /// What a key's own `issuer` is compared with: the v2 form, also for v1 tokens, as Microsoft's validator does.
+    pub key_issuer: IssuerTemplate,
+    /// `cloud_instance_name` of the metadata.
+    pub cloud_instance: Option<Box<str>>,
+    /// The keys.
+    pub keys: KeySet,
+}
+
+impl Authority {
+    /// Compares `iss`.
+    pub(super) fn issued(&self, issuer: &str, tenant: TenantId) -> Result<(), TokenRejection> {
+        if self.issuer.of(tenant) == issuer {
+            return Ok(());
+        }
+        let other = self.other_version.as_ref().is_some_and(|other| other.of(tenant) == issuer);
+        Err(if other {
+            TokenRejection::new(ReasonCode::VersionMismatch, "the issuer of the other token version")
+        } else {
+            TokenRejection::new(ReasonCode::IssuerMismatch, "`iss` is not the tenant's issuer")
+        })
+    }
+
+    /// The key of this id, if there is one and it may sign for the tenant.
+    pub(super) fn key(&self, kid: &str, tenant: TenantId, now: UnixTime) -> Result<&Key, TokenRejection> {
+        let Some(key) = self.keys.find(kid, now) else {
+            return Err(if self.keys.lives(now) {
+                TokenRejection::new(ReasonCode::KidUnknown, "no key of this `kid`")
+            } else {
+                TokenRejection::new(ReasonCode::KeysUnavailable, "no key at all")
+            });
+        };
+        let foreign = |detail| Err(TokenRejection::new(ReasonCode::KeyIssuerMismatch, detail));
+        if key
+            .issuer
+            .as_ref()
+            .is_some_and(|issuer| IssuerTemplate::new(issuer).of(tenant) != self.key_issuer.of(tenant))
+        {
+            return foreign("the key's `issuer` is another");
+        }
+        match (&key.cloud_instance, &self.cloud_instance) {
+            (Some(of_key), Some(of_cloud)) if of_key != of_cloud => foreign("the key is of another cloud"),
+            (Some(_), Some(_)) | (Some(_) | None, None) | (None, Some(_)) => Ok(key),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Whether a verified token is an access token at all, and whom it speaks for: a user or a workload.
+//!
+//! ID tokens share issuer, keys and type with access tokens, and may carry `roles`; what tells them apart is the client
+//! (`azp`, `appid`) and either scopes or the mark of an app.
+
+use crate::identity::CallerKind;
+use crate::reason::ReasonCode;
+
+use super::Version;
+use super::claims::Payload;
+use super::rejection::{Detail, TokenRejection};
+
+fn no(reason: ReasonCode, detail: Detail) -> TokenRejection {
+    TokenRejection::new(reason, detail)
+}
+
+/// The client and the kind of the caller.
+pub(super) fn tell(payload: &Payload) -> Result<(Box<str>, CallerKind), TokenRejection> {
+    if payload.has("cnf") {
+        return Err(no(ReasonCode::TokenPopUnsupported, "`cnf` binds the token to a key"));
+    }
+    if ["nonce", "c_hash", "at_hash"].iter().any(|name| payload.has(name)) {
+        return Err(no(ReasonCode::TokenNotAccessToken, "a claim that only ID tokens have"));
+    }
+    let client = client(payload)?;
+    Ok((client.into(), kind(payload)?))
+}
+
+fn client(payload: &Payload) -> Result<&str, TokenRejection> {
+    let (azp, appid) = (payload.optional("azp"), payload.optional("appid"));
+    if let (Some(azp), Some(appid)) = (azp, appid)
+        && azp != appid
+    {
+        return Err(no(ReasonCode::TokenTypeConflict, "`azp` and `appid` differ"));
+    }
+    let named = match payload.version {
+        Version::V1 => appid,
+        Version::V2 => azp,
+    };
+    named
+        .filter(|client| !client.is_empty())
+        .ok_or_else(|| no(ReasonCode::TokenNotAccessToken, "no client (`azp` in v2, `appid` in v1)"))
+}
+
+fn kind(payload: &Payload) -> Result<CallerKind, TokenRejection> {
+    let delegated = !payload.scopes().is_empty();
+    let own_subject = payload.text("oid") == payload.text("sub");
+    match (payload.optional("idtyp"), delegated, own_subject) {
+        (Some("app"), true, _) => Err(no(ReasonCode::TokenTypeConflict, "an app token with scopes")),
+        (Some("app"), false, _) | (None, false, true) => Ok(CallerKind::Workload),
+        (Some("user"), _, true) | (None, true, true) => {
+            Err(no(ReasonCode::TokenTypeConflict, "a user token whose `oid` is its `sub`"))
+        }
+        (Some("user") | None, true, false) => Ok(CallerKind::User),
+        (Some("user") | None, false, false) => {
+            Err(no(ReasonCode::TokenNotAccessToken, "neither scopes nor the mark of an app"))
+        }
+        (Some(_), _, _) => Err(no(ReasonCode::PrincipalTypeDenied, "`idtyp` is neither user nor app")),
+    }
+}

@@ -1,0 +1,192 @@
+//! One token from its bytes to a caller, in one fixed order, so that one bad token has one reason.
+//!
+//! Size, shape, header, payload shape, duplicates, required claims, types, `ver`, `tid` ([`inspect`]); then `iss`, key,
+//! key issuer, signature, `aud`, time, kind of token, and what the application asks of every caller
+//! ([`Unverified::verify`]). A refusal may come before the signature was checked, a [`Caller`] never.
+
+use crate::clock::UnixTime;
+use crate::identity::{Caller, CallerKind, Claims, TenantId};
+use crate::reason::ReasonCode;
+
+use super::authority::Authority;
+use super::claims::Payload;
+use super::header::{self, Header};
+use super::kind;
+use super::profile::Profile;
+use super::rejection::{Detail, TokenRejection};
+use super::segments::{self, Segments};
+use super::{RawToken, Version};
+
+/// Audiences that are Microsoft's own in any cloud, never ours; also with a trailing slash.
+const GRAPH: [&str; 5] = [
+    "00000003-0000-0000-c000-000000000000",
+    "https://graph.microsoft.com",
+    "https://graph.microsoft.us",
+    "https://dod-graph.microsoft.us",
+    "https://microsoftgraph.chinacloudapi.cn",
+];
+/// Most tolerance for clocks, in seconds, whatever a profile says.
+const MAX_SKEW: i64 = 300;
+
+fn no(reason: ReasonCode, detail: Detail) -> TokenRejection {
+    TokenRejection::new(reason, detail)
+}
+
+/// A well-formed token of an accepted tenant and version, not verified yet.
+pub struct Unverified<'a> {
+    segments: Segments<'a>,
+    header: Header,
+    payload: Payload,
+    profile: &'a Profile,
+}
+
+impl std::fmt::Debug for Unverified<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Unverified")
+    }
+}
+
+/// Everything that can be said of a token without a key.
+///
+/// # Errors
+/// The reason, up to `tenant_not_allowed`.
+pub fn inspect<'a>(token: &'a RawToken, profile: &'a Profile) -> Result<Unverified<'a>, TokenRejection> {
+    let segments = segments::split(token.expose())?;
+    let header = header::parse(&segments.header, profile.allow_missing_typ)?;
+    let payload = Payload::parse(&segments.payload, &profile.versions)?;
+    if !profile.tenants.contains_key(&payload.tenant) {
+        return Err(no(ReasonCode::TenantNotAllowed, "the tenant is not listed"));
+    }
+    Ok(Unverified { segments, header, payload, profile })
+}
+
+impl Unverified<'_> {
+    /// `tid`, one of the profile's tenants.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.payload.tenant
+    }
+
+    /// `ver`, one of the profile's versions.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        self.payload.version
+    }
+
+    /// `kid`, at most 256 bytes.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        &self.header.kid
+    }
+
+    /// Whether the token is of this issuer but names a key that it does not list: worth asking for its keys again.
+    #[must_use]
+    pub fn needs_key(&self, authority: &Authority, now: UnixTime) -> bool {
+        authority.issued(self.payload.text("iss"), self.tenant()).is_ok()
+            && authority.keys.find(&self.header.kid, now).is_none()
+    }
+
+    /// The rest of the checks.
+    ///
+    /// # Errors
+    /// The first reason in the order above.
+    pub fn verify(self, authority: &Authority, now: UnixTime) -> Result<Caller, TokenRejection> {
+        authority.issued(self.payload.text("iss"), self.tenant())?;
+        let key = authority.key(&self.header.kid, self.tenant(), now)?;
+        if !key.signed(self.segments.signature, self.segments.signed) {
+            return Err(no(ReasonCode::SignatureInvalid, "RS256"));
+        }
+        self.audience()?;
+        let caller_times = times(&self.payload);
+        in_time(&caller_times, self.profile, now)?;
+        let (client, kind) = kind::tell(&self.payload)?;
+        let caller = caller(self.payload, client, kind);
+        admissible(&caller, self.profile)?;
+        Ok(caller)
+    }
+
+    fn audience(&self) -> Result<(), TokenRejection> {
+        let audience = self.payload.text("aud");
+        let own = *audience == *self.profile.client_id;
+        let listed = self.profile.audiences.iter().any(|listed| **listed == *audience);
+        let accepted = match self.payload.version {
+            Version::V1 => own || listed,
+            Version::V2 => own,
+        };
+        let graph = GRAPH.contains(&audience.strip_suffix('/').unwrap_or(audience));
+        if accepted && !graph { Ok(()) } else { Err(no(ReasonCode::AudienceMismatch, "`aud` is not this application")) }
+    }
+}
+
+struct Times {
+    issued: UnixTime,
+    not_before: UnixTime,
+    expires: UnixTime,
+}
+
+fn times(payload: &Payload) -> Times {
+    let time = |name| payload.time(name).unwrap_or_default();
+    Times { issued: time("iat"), not_before: time("nbf"), expires: time("exp") }
+}
+
+fn in_time(times: &Times, profile: &Profile, now: UnixTime) -> Result<(), TokenRejection> {
+    let skew = profile.clock_skew.clamp(0, MAX_SKEW);
+    if now >= times.expires.plus(skew) {
+        return Err(no(ReasonCode::TokenExpired, "`exp`"));
+    }
+    if times.not_before > now.plus(skew) {
+        return Err(no(ReasonCode::TokenNotYetValid, "`nbf`"));
+    }
+    if times.issued > now.plus(skew) {
+        return Err(no(ReasonCode::TokenIssuedInFuture, "`iat`"));
+    }
+    if times.expires.since(times.not_before) > profile.max_lifetime {
+        return Err(no(ReasonCode::TokenLifetimeExcessive, "`exp` - `nbf`"));
+    }
+    Ok(())
+}
+
+/// Whether a caller that was verified earlier is still within the times of its token.
+///
+/// # Errors
+/// `token_expired`, or, if the clock went back, `token_not_yet_valid`.
+pub fn recheck(caller: &Caller, profile: &Profile, now: UnixTime) -> Result<(), TokenRejection> {
+    let not_before = caller.claims.0.get("nbf").and_then(serde_json::Value::as_i64).map_or(caller.issued_at, UnixTime);
+    let times = Times { issued: caller.issued_at, not_before, expires: caller.expires_at };
+    in_time(&times, profile, now)
+}
+
+fn caller(payload: Payload, client: Box<str>, kind: CallerKind) -> Caller {
+    let time = times(&payload);
+    Caller {
+        tenant: payload.tenant,
+        subject: payload.text("oid").into(),
+        client,
+        kind,
+        roles: payload.list("roles"),
+        scopes: payload.scopes(),
+        groups: payload.groups(),
+        auth_contexts: payload.list("acrs"),
+        can_step_up: payload.list("xms_cc").iter().any(|capability| capability.eq_ignore_ascii_case("cp1")),
+        authenticated_at: payload.time("auth_time"),
+        token_id: payload.optional("uti").map(Box::from),
+        session_id: payload.optional("sid").map(Box::from),
+        issued_at: time.issued,
+        expires_at: time.expires,
+        claims: Claims(payload.into_claims()),
+    }
+}
+
+/// What the application asks of every caller, whatever the route.
+fn admissible(caller: &Caller, profile: &Profile) -> Result<(), TokenRejection> {
+    if let Some(clients) = &profile.allowed_clients
+        && !clients.contains(&caller.client)
+    {
+        return Err(no(ReasonCode::ClientNotAllowed, "not among the application's allowedClients"));
+    }
+    // Any client of the tenant can get an app-only token without roles, if assignment is not required.
+    if caller.kind == CallerKind::Workload && caller.roles.is_empty() {
+        return Err(no(ReasonCode::RoleMissing, "an app-only token without roles"));
+    }
+    Ok(())
+}
