@@ -1,0 +1,144 @@
+//! Verified tokens, remembered: a token is parsed and its signature checked once per application.
+//!
+//! A lock-free map in two generations. Lookups look into the young map, then into the old one, and move what they
+//! find there to the young one. When the young map is full it becomes the old one and the previous old one is
+//! dropped whole: memory is bounded by the capacity, and what is used stays. Readers never wait for a writer.
+//!
+//! The hash is keyed per process, so that nobody can aim at a bucket, and it is never trusted: the token's bytes and
+//! the application are compared on every hit. An entry proves a past verification only; the caller of [`TokenCache`]
+//! checks time and key on every use.
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use papaya::HashMap;
+
+use crate::token::{Profile, RawToken, Version};
+
+use super::decision::Authenticated;
+
+/// A token that was verified once.
+pub struct Entry {
+    token: Box<[u8]>,
+    /// The application's profile as it was then. Another one, and the entry is void.
+    pub profile: Arc<Profile>,
+    /// The key that signed it.
+    pub key: KeyMark,
+    /// Who it speaks for.
+    pub authenticated: Arc<Authenticated>,
+}
+
+/// Which key verified a token: its id and its fingerprint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyMark {
+    /// `kid`.
+    pub kid: Box<str>,
+    /// The version of the token, which names the source of the key.
+    pub version: Version,
+    /// Hash of the public key.
+    pub fingerprint: [u8; 32],
+}
+
+/// Where a token is to be looked for: made once per request.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot(u64);
+
+type Generation = HashMap<u64, Arc<Entry>, foldhash::quality::RandomState>;
+
+struct Generations {
+    young: Arc<Generation>,
+    old: Arc<Generation>,
+}
+
+/// Remembers at most `capacity` verified tokens.
+pub struct TokenCache {
+    generations: ArcSwap<Generations>,
+    inserted: AtomicUsize,
+    half: usize,
+    hasher: foldhash::quality::RandomState,
+}
+
+impl TokenCache {
+    /// A cache for at most `capacity` tokens; at least two.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            generations: ArcSwap::from_pointee(Generations { young: Arc::new(empty()), old: Arc::new(empty()) }),
+            inserted: AtomicUsize::new(0),
+            half: (capacity / 2).max(1),
+            hasher: foldhash::quality::RandomState::default(),
+        }
+    }
+
+    /// Hashes a token once, for [`TokenCache::find`] and [`TokenCache::remember`].
+    #[must_use]
+    pub fn slot(&self, token: &RawToken, profile: &Profile) -> Slot {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(token.expose());
+        hasher.write(profile.id.0.as_bytes());
+        Slot(hasher.finish())
+    }
+
+    /// The entry of exactly this token under exactly this profile.
+    #[must_use]
+    pub fn find(&self, slot: Slot, token: &RawToken, profile: &Arc<Profile>) -> Option<Arc<Entry>> {
+        let generations = self.generations.load();
+        let found = generations.young.pin().get(&slot.0).cloned();
+        let entry = match found {
+            Some(entry) => entry,
+            None => {
+                let entry = generations.old.pin().get(&slot.0).cloned()?;
+                self.insert(slot, Arc::clone(&entry));
+                entry
+            }
+        };
+        (*entry.token == *token.expose() && Arc::ptr_eq(&entry.profile, profile)).then_some(entry)
+    }
+
+    /// Remembers a verified token.
+    pub fn remember(&self, slot: Slot, token: &RawToken, entry: Verified) -> Arc<Entry> {
+        let Verified { profile, key, authenticated } = entry;
+        let entry = Arc::new(Entry { token: token.expose().into(), profile, key, authenticated });
+        self.insert(slot, Arc::clone(&entry));
+        entry
+    }
+
+    fn insert(&self, slot: Slot, entry: Arc<Entry>) {
+        let generations = self.generations.load();
+        generations.young.pin().insert(slot.0, entry);
+        if self.inserted.fetch_add(1, Ordering::Relaxed) >= self.half {
+            self.inserted.store(0, Ordering::Relaxed);
+            self.generations
+                .store(Arc::new(Generations { young: Arc::new(empty()), old: Arc::clone(&generations.young) }));
+        }
+    }
+
+    /// How many entries there are; counts those in both generations twice.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let generations = self.generations.load();
+        generations.young.len().saturating_add(generations.old.len())
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What is remembered of a verified token besides its bytes.
+pub struct Verified {
+    /// The profile it was verified under.
+    pub profile: Arc<Profile>,
+    /// The key that signed it.
+    pub key: KeyMark,
+    /// Who it speaks for.
+    pub authenticated: Arc<Authenticated>,
+}
+
+fn empty() -> Generation {
+    HashMap::with_hasher(foldhash::quality::RandomState::default())
+}
