@@ -1,0 +1,273 @@
+//! A decision as Envoy's `CheckResponse`. This is the only file that makes one.
+//!
+//! To Envoy an empty answer, an answer without a status and an answer with status 0 all mean yes, whatever else they
+//! hold. So there is one way in, [`answer`], which takes a whole [`Decision`]; the status 0 is written in
+//! [`permitted`] alone, which consumes the [`Permit`]; and nothing here has a default. `error_response` is never
+//! filled, because Envoy would hand it to `failure_mode_allow`: "cannot decide now" is a denial with 503.
+//!
+//! # Encoding
+//! What an answer says about a caller is the same every time and is encoded once, through Envoy's own message type.
+//! The rest is small and written by hand in front of it: fields of one message may come in pieces, and a reader merges
+//! `ok_response` as it merges any submessage (protobuf encoding, "Last One Wins"). Refusals are built whole.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
+use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
+use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
+use envoy_types::pb::envoy::service::auth::v3::{CheckResponse, DeniedHttpResponse, OkHttpResponse};
+use envoy_types::pb::envoy::r#type::v3::HttpStatus;
+use envoy_types::pb::google::rpc::Status;
+use prost::Message;
+use tonic::Code;
+
+use crate::authorize::decision::{Authenticated, ChallengeContext, Decision, DecisionId, PreparedAnswer};
+use crate::authorize::ports::Outcome;
+use crate::identity::Caller;
+use crate::policy::decide::{Cause, Challenge, Permit, Verdict};
+use crate::reason::{DenyStatus, ReasonCode};
+use crate::request::Headers;
+
+use super::facts::{self, Value, delimited, put_length, put_text};
+use super::identity_headers::{self, CALLER, DECISION};
+use super::{challenge, frame};
+
+// Tags of `CheckResponse`, `OkHttpResponse`, `HeaderValueOption` and `HeaderValue`: number << 3 | wire type.
+const OK_RESPONSE: u8 = 0x1a;
+const DYNAMIC_METADATA: u8 = 0x22;
+const OK_HEADERS: u8 = 0x12;
+const OK_HEADERS_TO_REMOVE: u8 = 0x2a;
+const OPTION_HEADER: u8 = 0x0a;
+const OPTION_APPEND_ACTION: u8 = 0x18;
+const HEADER_KEY: u8 = 0x0a;
+const HEADER_VALUE: u8 = 0x12;
+const OVERWRITE: u8 = 2;
+
+/// Seconds after which a client may ask again what could not be decided.
+const RETRY_AFTER: &str = "5";
+
+/// Makes the answer to one check, framed for gRPC. `headers` are those of the request: what poses as one of ours among
+/// them is removed.
+#[must_use]
+pub fn answer(decision: Decision, headers: &dyn Headers) -> Bytes {
+    let prepared = decision.authenticated.as_deref().map(prepared);
+    let mut out = Vec::with_capacity(1024);
+    out.extend_from_slice(&[0; frame::PREFIX]);
+    put_facts(&decision, prepared, &mut out);
+    let Decision { id, verdict, challenge, .. } = decision;
+    match verdict {
+        Verdict::Permit(permit) => {
+            let request = Permitted { id: &id, headers, prepared };
+            permitted(permit, &request, &mut out);
+        }
+        Verdict::Deny(denial) => {
+            let refused =
+                Refused { id: &id, reason: denial.reason(), context: challenge.as_deref(), asks: denial.challenge() };
+            refused.encode(&mut out);
+        }
+        Verdict::Unavailable(outage) => {
+            let refused = Refused { id: &id, reason: outage.reason(), context: None, asks: None };
+            refused.encode(&mut out);
+        }
+    }
+    framed(out)
+}
+
+/// The answer when even refusing went wrong: 503 `internal_error`.
+#[must_use]
+pub fn last_resort() -> Bytes {
+    static ANSWER: LazyLock<Bytes> = LazyLock::new(|| {
+        let mut out = vec![0; frame::PREFIX];
+        let refused = Refused { id: &DecisionId::new(0), reason: ReasonCode::InternalError, context: None, asks: None };
+        refused.encode(&mut out);
+        framed(out)
+    });
+    ANSWER.clone()
+}
+
+fn framed(mut out: Vec<u8>) -> Bytes {
+    let prefix = frame::prefix(out.len().saturating_sub(frame::PREFIX));
+    for (slot, byte) in out.iter_mut().zip(prefix) {
+        *slot = byte;
+    }
+    out.into()
+}
+
+struct Permitted<'a> {
+    id: &'a DecisionId,
+    headers: &'a dyn Headers,
+    prepared: Option<&'a PreparedAnswer>,
+}
+
+/// The permit is used up here: its answer is the only one with status 0.
+fn permitted(permit: Permit, request: &Permitted<'_>, out: &mut Vec<u8>) {
+    let mut impostors = Vec::new();
+    request.headers.each(&mut |name, _| {
+        if identity_headers::is_impostor(name) && http::HeaderName::from_bytes(name).is_ok() {
+            put_text(OK_HEADERS_TO_REMOVE, name, &mut impostors);
+        }
+    });
+    let id = request.id.as_str();
+    let header = delimited(DECISION.len()).saturating_add(delimited(id.len()));
+    let option = delimited(header).saturating_add(2);
+    out.push(OK_RESPONSE);
+    put_length(delimited(option).saturating_add(impostors.len()), out);
+    out.push(OK_HEADERS);
+    put_length(option, out);
+    out.push(OPTION_HEADER);
+    put_length(header, out);
+    put_text(HEADER_KEY, DECISION.as_bytes(), out);
+    put_text(HEADER_VALUE, id.as_bytes(), out);
+    out.extend_from_slice(&[OPTION_APPEND_ACTION, OVERWRITE]);
+    out.extend_from_slice(&impostors);
+    match (permit.cause(), request.prepared) {
+        (Cause::AllowEntry { .. }, Some(prepared)) => out.extend_from_slice(&prepared.rest),
+        (Cause::AllowEntry { .. } | Cause::AnonymousRoute | Cause::Preflight | Cause::ShadowOnly, _) => {
+            out.extend_from_slice(&NOBODY)
+        }
+    }
+}
+
+/// The constant part for requests that nobody is named for.
+static NOBODY: LazyLock<Vec<u8>> = LazyLock::new(|| identity([const { None }; CALLER.len()]));
+
+fn prepared(authenticated: &Authenticated) -> &PreparedAnswer {
+    authenticated.answer.get_or_init(|| {
+        let caller = &authenticated.caller;
+        PreparedAnswer { facts: caller_facts(caller).into(), rest: identity(identity_headers::values(caller)).into() }
+    })
+}
+
+/// Status 0, the headers that have a value, and the removal of all others and of every alias.
+fn identity(values: [Option<String>; CALLER.len()]) -> Vec<u8> {
+    let mut headers = Vec::new();
+    let mut headers_to_remove = identity_headers::ALIASES.clone();
+    for (name, value) in CALLER.iter().zip(values) {
+        match value {
+            Some(value) => headers.push(header(name, value)),
+            None => headers_to_remove.push((*name).to_owned()),
+        }
+    }
+    let ok = OkHttpResponse { headers, headers_to_remove, ..OkHttpResponse::default() };
+    CheckResponse {
+        status: Some(status(Code::Ok, String::new())),
+        http_response: Some(HttpResponse::OkResponse(ok)),
+        dynamic_metadata: None,
+    }
+    .encode_to_vec()
+}
+
+struct Refused<'a> {
+    id: &'a DecisionId,
+    reason: ReasonCode,
+    context: Option<&'a ChallengeContext>,
+    asks: Option<&'a Challenge>,
+}
+
+impl Refused<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let refusal = self.reason.status();
+        let mut headers = vec![
+            header("content-type", "application/problem+json".to_owned()),
+            header("cache-control", "no-store".to_owned()),
+        ];
+        if let Some(challenge) = challenge::challenge(self.reason, self.context, self.asks)
+            && let Ok(challenge) = challenge.to_str()
+        {
+            headers.push(header("www-authenticate", challenge.to_owned()));
+        }
+        if refusal == DenyStatus::Unavailable {
+            headers.push(header("retry-after", RETRY_AFTER.to_owned()));
+        }
+        let denied = DeniedHttpResponse {
+            status: Some(HttpStatus { code: i32::from(refusal.http()) }),
+            headers,
+            body: self.problem(),
+        };
+        let response = CheckResponse {
+            status: Some(status(grpc_code(refusal), self.reason.code().to_owned())),
+            http_response: Some(HttpResponse::DeniedResponse(denied)),
+            dynamic_metadata: None,
+        };
+        out.extend_from_slice(&response.encode_to_vec());
+    }
+
+    /// RFC 9457 problem details. Says no more than the reason and the id; nothing in it needs escaping.
+    fn problem(&self) -> String {
+        let refusal = self.reason.status();
+        format!(
+            "{{\"type\":\"about:blank\",\"title\":\"{}\",\"status\":{},\"reason\":\"{}\",\"decision_id\":\"{}\"}}",
+            refusal.title(),
+            refusal.http(),
+            self.reason,
+            self.id
+        )
+    }
+}
+
+/// Never 0, which would mean yes.
+const fn grpc_code(refusal: DenyStatus) -> Code {
+    match refusal {
+        DenyStatus::BadRequest => Code::InvalidArgument,
+        DenyStatus::Unauthorized => Code::Unauthenticated,
+        DenyStatus::Forbidden => Code::PermissionDenied,
+        DenyStatus::Unavailable => Code::Unavailable,
+    }
+}
+
+fn status(code: Code, message: String) -> Status {
+    Status { code: i32::from(code), message, details: Vec::new() }
+}
+
+fn header(name: &str, value: String) -> HeaderValueOption {
+    HeaderValueOption {
+        header: Some(HeaderValue { key: name.to_owned(), value, raw_value: Vec::new() }),
+        append_action: i32::from(HeaderAppendAction::OverwriteIfExistsOrAdd),
+        ..HeaderValueOption::default()
+    }
+}
+
+fn caller_facts(caller: &Caller) -> Vec<u8> {
+    let mut out = Vec::new();
+    let tenant = caller.tenant.to_string();
+    let fields = [
+        ("tenant", Value::Text(&tenant)),
+        ("subject", Value::Text(&caller.subject)),
+        ("client", Value::Text(&caller.client)),
+        ("caller", Value::Text(caller.kind.as_str())),
+    ];
+    facts::put(&fields, &mut out);
+    out
+}
+
+fn put_facts(decision: &Decision, prepared: Option<&PreparedAnswer>, out: &mut Vec<u8>) {
+    let (outcome, reason) = Outcome::of(&decision.verdict);
+    let mut fields = [
+        ("decision_id", Value::Text(decision.id.as_str())),
+        ("outcome", Value::Text(outcome.code())),
+        ("reason", Value::Text(reason)),
+        ("generation", Value::Number(generation(decision.generation))),
+    ]
+    .to_vec();
+    if let Some(matched) = decision.verdict.matched() {
+        let policy = Value::Path(&matched.policy.namespace, &matched.policy.name);
+        fields.push(("policy", policy));
+        fields.push(("route", Value::Text(&matched.route)));
+    }
+    let shadow = decision
+        .shadow
+        .as_ref()
+        .map(|shadow| [("outcome", Value::Text(shadow.outcome)), ("reason", Value::Text(shadow.reason))]);
+    if let Some(shadow) = &shadow {
+        fields.push(("shadow", Value::Fields(shadow)));
+    }
+    let constant = prepared.map_or(&[][..], |prepared| &prepared.facts);
+    facts::put_under_key(DYNAMIC_METADATA, &fields, constant, out);
+}
+
+/// A `Struct` knows no integers; a double holds them up to 2⁵³.
+fn generation(number: u64) -> f64 {
+    let half = |bits: u64| u32::try_from(bits & 0xffff_ffff).map_or(0.0, f64::from);
+    half(number >> 32) * 4_294_967_296.0 + half(number)
+}

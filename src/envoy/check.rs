@@ -1,0 +1,161 @@
+//! A `CheckRequest` as Envoy sends it, seen as a request to decide on.
+//!
+//! Reads the scalar fields and never the pseudo headers, which Envoy leaves out when `allowed_headers` is set. Header
+//! lines come as a map (`headers`) or, with `encode_raw_headers`, as a list (`header_map`); both are read, and a name
+//! that occurs twice stays two lines. Nothing is copied: all bytes are slices of the message.
+
+use bytes::Bytes;
+use prost::Message;
+
+use crate::authorize::decision::RequestFacts;
+use crate::request::{Headers, Request};
+
+use super::proto;
+
+/// One check. Its bytes are a stranger's.
+pub struct Check {
+    http: proto::HttpRequest,
+    source: Bytes,
+}
+
+impl Check {
+    /// Reads a message. `None`: it is not a `CheckRequest`, or has no HTTP request in it.
+    #[must_use]
+    pub fn parse(message: Bytes) -> Option<Self> {
+        let check = proto::CheckRequest::decode(message).ok()?;
+        let attributes = check.attributes?;
+        let http = attributes.request?.http?;
+        let source = attributes
+            .source
+            .and_then(|peer| peer.address)
+            .and_then(|address| address.socket_address)
+            .map(|socket| socket.address)
+            .unwrap_or_default();
+        Some(Self { http, source })
+    }
+
+    /// The request to decide on.
+    #[must_use]
+    pub fn request(&self) -> Request<'_> {
+        Request { method: &self.http.method, host: &self.http.host, target: &self.http.path, headers: self }
+    }
+
+    /// What the log keeps of the request. The query is left out: tokens and names end up in queries.
+    #[must_use]
+    pub fn facts(&self) -> RequestFacts {
+        let mut facts = RequestFacts {
+            method: self.http.method.clone(),
+            host: self.http.host.clone(),
+            path: without_query(&self.http.path),
+            protocol: self.http.protocol.clone(),
+            source: self.source.clone(),
+            ..RequestFacts::default()
+        };
+        self.each(&mut |name, value| {
+            if name.eq_ignore_ascii_case(b"x-request-id") {
+                facts.request_id = value.clone();
+            } else if name.eq_ignore_ascii_case(b"traceparent") {
+                facts.traceparent = value.clone();
+            }
+        });
+        facts
+    }
+}
+
+impl Headers for Check {
+    fn each(&self, visit: &mut dyn FnMut(&Bytes, &Bytes)) {
+        for line in &self.http.headers {
+            visit(&line.key, &line.value);
+        }
+        for line in self.http.header_map.iter().flat_map(|map| &map.headers) {
+            let value = if line.raw_value.is_empty() { &line.value } else { &line.raw_value };
+            visit(&line.key, value);
+        }
+    }
+}
+
+fn without_query(target: &Bytes) -> Bytes {
+    let end = target.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(target.len());
+    target.slice(..end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Check;
+    use crate::request::Headers;
+    use bytes::Bytes;
+    use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
+    use envoy_types::pb::envoy::service::auth::v3::{
+        AttributeContext, CheckRequest, attribute_context::HttpRequest, attribute_context::Request,
+    };
+    use prost::Message;
+
+    fn encoded(http: HttpRequest) -> Bytes {
+        let request = Request { http: Some(http), ..Request::default() };
+        let attributes = AttributeContext { request: Some(request), ..AttributeContext::default() };
+        CheckRequest { attributes: Some(attributes) }.encode_to_vec().into()
+    }
+
+    fn lines(check: &Check) -> Vec<(String, String)> {
+        let mut seen = Vec::new();
+        check.each(&mut |name, value| {
+            let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+            seen.push((text(name), text(value)));
+        });
+        seen.sort();
+        seen
+    }
+
+    #[test]
+    fn the_fields_envoy_fills_are_read_from_its_own_message() {
+        let http = HttpRequest {
+            id: "7".into(),
+            method: "GET".into(),
+            path: "/orders/7?code=secret".into(),
+            host: "Orders.example.com:443".into(),
+            protocol: "HTTP/2".into(),
+            headers: [
+                ("x-request-id".to_owned(), "r1".to_owned()),
+                ("traceparent".to_owned(), "00-t".to_owned()),
+                (":path".to_owned(), "/other".to_owned()),
+            ]
+            .into(),
+            ..HttpRequest::default()
+        };
+        let check = Check::parse(encoded(http)).unwrap();
+        let request = check.request();
+        assert_eq!(&request.method[..], b"GET");
+        assert_eq!(&request.host[..], b"Orders.example.com:443");
+        assert_eq!(&request.target[..], b"/orders/7?code=secret");
+        let facts = check.facts();
+        assert_eq!(&facts.path[..], b"/orders/7");
+        assert_eq!(&facts.request_id[..], b"r1");
+        assert_eq!(&facts.traceparent[..], b"00-t");
+        assert_eq!(lines(&check).len(), 3);
+    }
+
+    #[test]
+    fn raw_headers_are_read_and_repeated_lines_stay_apart() {
+        let line =
+            |key: &str, raw: &[u8]| HeaderValue { key: key.to_owned(), value: String::new(), raw_value: raw.to_vec() };
+        let http = HttpRequest {
+            header_map: Some(HeaderMap {
+                headers: vec![line("authorization", b"Bearer a"), line("authorization", b"Bearer b")],
+            }),
+            ..HttpRequest::default()
+        };
+        let check = Check::parse(encoded(http)).unwrap();
+        assert_eq!(
+            lines(&check),
+            [("authorization", "Bearer a"), ("authorization", "Bearer b")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_message_without_an_http_request_is_no_check() {
+        assert!(Check::parse(Bytes::new()).is_none());
+        assert!(Check::parse(CheckRequest::default().encode_to_vec().into()).is_none());
+        assert!(Check::parse(Bytes::from_static(b"\x0a\xff not protobuf")).is_none());
+    }
+}

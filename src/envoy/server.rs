@@ -1,0 +1,277 @@
+//! The gRPC server: connections, the health service, and an orderly end.
+//!
+//! It speaks HTTP/2 directly and serves two services, external authorization and `grpc.health.v1.Health`. Health says
+//! `NOT_SERVING` until the server is told that it is ready, and again from the moment shutdown begins.
+//!
+//! Shutdown: health first, then a delay in which load balancers notice and checks are answered as before, then no new
+//! connections and GOAWAY on the old ones, then time for what is in flight, then the end.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::server::HealthReporter;
+use tower::Service as _;
+
+use crate::authorize::ports::Decide;
+
+use super::frame::Reply;
+use super::listener::{Connection, Listener};
+use super::service::Service;
+
+pub use super::listener::{Listen, ListenError};
+
+/// The name of the service, as health checks know it.
+pub const SERVICE: &str = "envoy.service.auth.v3.Authorization";
+
+const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
+const HEALTH: &str = "/grpc.health.v1.Health/";
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+
+/// Envoy resets a call that it no longer waits for. Many at once are a bad moment, not an attack: the connection stays.
+const RESETS: usize = 1024;
+
+/// Between two attempts to accept when there are no file descriptors left.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// How connections are kept and ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Calls at a time on one connection; Envoy queues what is beyond.
+    pub streams: u32,
+    /// A connection that is silent for so long is pinged,
+    pub keepalive: Duration,
+    /// and closed if no answer comes in this time.
+    pub keepalive_timeout: Duration,
+    /// Between the news that shutdown begins and GOAWAY.
+    pub drain_delay: Duration,
+    /// For what is in flight after GOAWAY.
+    pub drain_deadline: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            streams: 1024,
+            keepalive: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(10),
+            drain_delay: Duration::ZERO,
+            drain_deadline: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A server that listens already.
+pub struct Server {
+    listener: Listener,
+    settings: Settings,
+}
+
+/// What a server is told while it runs.
+pub struct Signals {
+    /// Whether policies are loaded, so that checks can be answered.
+    pub ready: watch::Receiver<bool>,
+    /// Cancelled when the process is to end.
+    pub shutdown: CancellationToken,
+}
+
+impl Server {
+    /// Starts to listen.
+    ///
+    /// # Errors
+    /// The address is taken or not permitted.
+    pub async fn bind(listen: &Listen, settings: Settings) -> io::Result<Self> {
+        Ok(Self { listener: Listener::bind(listen).await?, settings })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn address(&self) -> io::Result<Listen> {
+        self.listener.address()
+    }
+
+    /// Serves until shutdown is complete.
+    pub async fn serve<D: Decide>(self, service: Service<D>, signals: Signals) {
+        let Self { listener, settings } = self;
+        let (reporter, health) = health().await;
+        let shared =
+            Arc::new(Shared { service, settings, goaway: CancellationToken::new(), end: CancellationToken::new() });
+        let tracker = TaskTracker::new();
+        let accepting = accept(&listener, &shared, (&tracker, health));
+        tokio::select! {
+            never = accepting => match never {},
+            () = drain(&reporter, signals, settings.drain_delay) => {}
+        }
+        drop(listener);
+        shared.goaway.cancel();
+        tracker.close();
+        if tokio::time::timeout(settings.drain_deadline, tracker.wait()).await.is_err() {
+            shared.end.cancel();
+            tracker.wait().await;
+        }
+    }
+}
+
+struct Shared<D> {
+    service: Service<D>,
+    settings: Settings,
+    /// No new calls.
+    goaway: CancellationToken,
+    /// No calls at all.
+    end: CancellationToken,
+}
+
+async fn health() -> (HealthReporter, HealthServer<impl Health>) {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    report(&reporter, false).await;
+    (reporter, health)
+}
+
+async fn report(reporter: &HealthReporter, ready: bool) {
+    let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+    reporter.set_service_status("", status).await;
+    reporter.set_service_status(SERVICE, status).await;
+}
+
+/// Passes readiness on until shutdown begins; ends when connections may be closed.
+async fn drain(reporter: &HealthReporter, mut signals: Signals, delay: Duration) {
+    loop {
+        let ready = *signals.ready.borrow_and_update();
+        report(reporter, ready).await;
+        tokio::select! {
+            () = signals.shutdown.cancelled() => break,
+            changed = signals.ready.changed() => {
+                if changed.is_err() {
+                    // nobody is left to say otherwise: it stays as it is
+                    signals.shutdown.cancelled().await;
+                    break;
+                }
+            }
+        }
+    }
+    report(reporter, false).await;
+    tokio::time::sleep(delay).await;
+}
+
+async fn accept<D: Decide, H: Health>(
+    listener: &Listener,
+    shared: &Arc<Shared<D>>,
+    (tracker, health): (&TaskTracker, HealthServer<H>),
+) -> Infallible {
+    loop {
+        match listener.accept().await {
+            Ok(connection) => {
+                let connected = connected(connection, Arc::clone(shared), health.clone());
+                tracker.spawn(connected);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+async fn connected<D: Decide, H: Health>(
+    connection: Box<dyn Connection>,
+    shared: Arc<Shared<D>>,
+    health: HealthServer<H>,
+) {
+    let settings = shared.settings;
+    let answering = {
+        let shared = Arc::clone(&shared);
+        service_fn(move |call| respond(call, Arc::clone(&shared), health.clone()))
+    };
+    let mut connection = std::pin::pin!(
+        http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(settings.streams)
+            .max_pending_accept_reset_streams(RESETS)
+            .keep_alive_interval(settings.keepalive)
+            .keep_alive_timeout(settings.keepalive_timeout)
+            .serve_connection(TokioIo::new(connection), answering)
+    );
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = shared.goaway.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                result = connection => result,
+                () = shared.end.cancelled() => Ok(()),
+            }
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+async fn respond<D: Decide, H: Health>(
+    call: Request<Incoming>,
+    shared: Arc<Shared<D>>,
+    mut health: HealthServer<H>,
+) -> Result<Response<Answered>, Infallible> {
+    if call.uri().path() == CHECK {
+        let answer = shared.service.check(call).await;
+        let mut response = Response::new(Answered::Check(Reply::new(answer)));
+        response.headers_mut().insert(header::CONTENT_TYPE, GRPC);
+        return Ok(response);
+    }
+    if call.uri().path().starts_with(HEALTH) {
+        let response = health.call(call).await?;
+        return Ok(response.map(Answered::Other));
+    }
+    let unknown = tonic::Status::unimplemented("no such method");
+    Ok(unknown.into_http().map(Answered::Other))
+}
+
+/// The body of a response.
+enum Answered {
+    Check(Reply),
+    Other(tonic::body::Body),
+}
+
+impl Body for Answered {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
+        match self.get_mut() {
+            Self::Check(reply) => Pin::new(reply).poll_frame(context).map_err(|never| match never {}),
+            Self::Other(body) => Pin::new(body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Check(reply) => reply.is_end_stream(),
+            Self::Other(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Check(reply) => reply.size_hint(),
+            Self::Other(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! One check, from its bytes to the bytes of its answer.
+//!
+//! There is no way out of [`Service::check`] without an answer: a message that cannot be read, a queue that is full, a
+//! deadline and a panic each become a refusal of their own, recorded like every other decision.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::HeaderMap;
+use hyper::body::Body;
+
+use crate::authorize::decision::{Decision, RequestFacts};
+use crate::authorize::ports::{AuditSink, Decide, Record, Timing};
+use crate::clock::{Clock, Stopwatch};
+use crate::metrics::Metrics;
+use crate::reason::ReasonCode;
+use crate::request::Headers;
+
+use super::answer::{answer, last_resort};
+use super::check::Check;
+use super::frame;
+
+/// To get an answer home before the caller's deadline.
+const MARGIN: Duration = Duration::from_millis(20);
+
+/// How much one server takes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The largest check in bytes. Envoy sends at most 60 KiB of headers unless told otherwise, and bodies if asked.
+    pub message: usize,
+    /// How many checks may wait for keys at a time; one more is answered 503 at once.
+    pub waiting: u64,
+    /// The longest time a check waits, if Envoy sets no nearer deadline.
+    pub patience: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { message: 4 * 1024 * 1024, waiting: 1024, patience: Duration::from_secs(5) }
+    }
+}
+
+/// Answers checks.
+pub struct Service<D> {
+    decide: Arc<D>,
+    audit: Arc<dyn AuditSink>,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+}
+
+/// What a service needs besides someone who decides.
+pub struct Surroundings {
+    /// Where decisions are recorded.
+    pub audit: Arc<dyn AuditSink>,
+    /// Where they are counted.
+    pub metrics: Arc<Metrics>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl<D: Decide> Service<D> {
+    /// A service that answers what `decide` decides.
+    #[must_use]
+    pub fn new(decide: Arc<D>, surroundings: Surroundings, limits: Limits) -> Self {
+        let Surroundings { audit, metrics, clock } = surroundings;
+        Self { decide, audit, metrics, clock, limits }
+    }
+
+    /// Answers one call: reads its message and returns the framed answer.
+    pub async fn check<B>(&self, call: http::Request<B>) -> Bytes
+    where
+        B: Body<Data = Bytes> + Send,
+    {
+        let (parts, body) = call.into_parts();
+        let patience = self.patience(&parts.headers);
+        let message = frame::read(body, self.limits.message).await.ok();
+        self.answer(message, patience).await
+    }
+
+    /// Answers one message. `None`: there was none that can be read.
+    pub async fn answer(&self, message: Option<Bytes>, patience: Duration) -> Bytes {
+        let checked = AssertUnwindSafe(self.answer_unguarded(message, patience));
+        match checked.catch_unwind().await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.metrics.panicked();
+                last_resort()
+            }
+        }
+    }
+
+    async fn answer_unguarded(&self, message: Option<Bytes>, patience: Duration) -> Bytes {
+        let watch = Stopwatch::start();
+        let Some(check) = message.and_then(Check::parse) else {
+            let decision = self.decide.refuse(ReasonCode::RequestMalformed);
+            return self.conclude(decision, None, &watch);
+        };
+        let deciding = AssertUnwindSafe(self.decide(&check, patience));
+        let decision = deciding.catch_unwind().await.unwrap_or_else(|_| {
+            self.metrics.panicked();
+            self.decide.refuse(ReasonCode::InternalError)
+        });
+        self.conclude(decision, Some(&check), &watch)
+    }
+
+    async fn decide(&self, check: &Check, patience: Duration) -> Decision {
+        let request = check.request();
+        let pending = match self.decide.try_decide(&request) {
+            Ok(decision) => return decision,
+            Err(pending) => pending,
+        };
+        let Some(_waiting) = self.metrics.wait(self.limits.waiting) else {
+            return self.decide.refuse(ReasonCode::KeysUnavailable);
+        };
+        let resumed = self.decide.resume(request, pending, Some(patience));
+        match tokio::time::timeout(patience, resumed).await {
+            Ok(decision) => decision,
+            Err(_) => self.decide.refuse(ReasonCode::KeysUnavailable),
+        }
+    }
+
+    fn conclude(&self, decision: Decision, check: Option<&Check>, watch: &Stopwatch) -> Bytes {
+        let timing = Timing { time: self.clock.now(), took: watch.elapsed() };
+        let facts = check.map_or_else(RequestFacts::default, Check::facts);
+        let record = Record::of(&decision, facts, timing);
+        self.metrics.decided(&decision, timing.took);
+        // a record that makes the sink panic must not cost the answer
+        if catch_unwind(AssertUnwindSafe(|| self.audit.record(record))).is_err() {
+            self.metrics.panicked();
+            self.metrics.audit_lost(1);
+        }
+        let headers: &dyn Headers = match check {
+            Some(check) => check,
+            None => &NoHeaders,
+        };
+        answer(decision, headers)
+    }
+
+    /// How long this call may take: its own deadline less a margin to get the answer home, or ours.
+    fn patience(&self, headers: &HeaderMap) -> Duration {
+        let given = headers.get("grpc-timeout").and_then(|value| grpc_timeout(value.as_bytes()));
+        match given {
+            Some(given) => {
+                given.saturating_sub(given.checked_div(5).unwrap_or(given).min(MARGIN)).min(self.limits.patience)
+            }
+            None => self.limits.patience,
+        }
+    }
+}
+
+struct NoHeaders;
+
+impl Headers for NoHeaders {
+    fn each(&self, _: &mut dyn FnMut(&Bytes, &Bytes)) {}
+}
+
+/// `Timeout` of gRPC over HTTP/2: at most eight digits and a unit.
+fn grpc_timeout(value: &[u8]) -> Option<Duration> {
+    let (unit, digits) = value.split_last()?;
+    if digits.len() > 8 {
+        return None;
+    }
+    let amount: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    match unit {
+        b'H' => Some(Duration::from_secs(amount.saturating_mul(3600))),
+        b'M' => Some(Duration::from_secs(amount.saturating_mul(60))),
+        b'S' => Some(Duration::from_secs(amount)),
+        b'm' => Some(Duration::from_millis(amount)),
+        b'u' => Some(Duration::from_micros(amount)),
+        b'n' => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grpc_timeout;
+    use std::time::Duration;
+
+    #[test]
+    fn deadlines_are_read_as_grpc_writes_them() {
+        let cases: [(&[u8], Option<Duration>); 10] = [
+            (b"200m", Some(Duration::from_millis(200))),
+            (b"2S", Some(Duration::from_secs(2))),
+            (b"99999999H", Some(Duration::from_secs(99_999_999 * 3600))),
+            (b"1M", Some(Duration::from_secs(60))),
+            (b"5u", Some(Duration::from_micros(5))),
+            (b"5n", Some(Duration::from_nanos(5))),
+            (b"123456789m", None),
+            (b"m", None),
+            (b"", None),
+            (b"5x", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(grpc_timeout(text), expected, "{text:?}");
+        }
+    }
+}
