@@ -1,1 +1,18 @@
-//! api.
+//! Resources as users write them, and the one compiler that turns them into what is enforced.
+//!
+//! `object` is one resource as it came in; `read` walks it and gathers faults with their field paths; `application`,
+//! `policy` and `entry` know the fields; `compile` puts everything together: which policy owns which host, what a broken
+//! part takes with it, and the [`Snapshot`](crate::policy::snapshot::Snapshot) that decides. Files, webhook, controller
+//! and command line all come through here, so that what one accepts, the others enforce.
+//!
+//! State is a function of the set of objects and of nothing else: neither their order nor what was there before.
+
+pub mod application;
+pub mod compile;
+pub mod entry;
+pub mod fault;
+pub mod hosts;
+pub mod object;
+pub mod policy;
+pub mod read;
+pub mod reference;

@@ -1,1 +1,78 @@
-//! cli.
+//! The command line: who starts what, with which settings. The only place that reads arguments and environment.
+//!
+//! Exit codes: 0 done or allowed, 1 denied or undecidable, 2 bad use or an error.
+
+mod args;
+mod check;
+mod logging;
+mod offline;
+mod out;
+mod serve;
+mod token;
+
+#[cfg(feature = "emulator")]
+mod emulator;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command, TokenCommand};
+use out::Out;
+
+/// A message for the person at the terminal; the exit code is 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(String);
+
+impl UsageError {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+/// How a command that decides ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Exit 0.
+    Done,
+    /// Exit 1.
+    Refused,
+}
+
+/// Runs the command that `arguments` name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = error.exit_code();
+            return match error.print() {
+                Ok(()) if code == 0 => ExitCode::SUCCESS,
+                Ok(()) | Err(_) => ExitCode::from(2),
+            };
+        }
+    };
+    match dispatch(cli.command) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Refused) => ExitCode::from(1),
+        Err(error) => {
+            Out.complain(&format!("error: {error}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<Outcome, UsageError> {
+    // First of all, and before any token is seen: a wrong or second crypto provider would panic on the first token.
+    crate::token::install_crypto().map_err(|error| UsageError::new(format!("crypto_provider_invalid: {error}")))?;
+    match command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Token(TokenCommand::Inspect(args)) => token::run(&args),
+        #[cfg(feature = "emulator")]
+        Command::Emulator(args) => emulator::run(&args),
+        #[cfg(feature = "emulator")]
+        Command::Demo(args) => crate::demo::run(&args.into()),
+    }
+}

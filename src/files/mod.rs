@@ -1,1 +1,1 @@
-//! files.
+//! Resources from YAML files. Placeholder.

@@ -1,0 +1,226 @@
+//! One resource as it came in: who it is, how old, and its body, not judged yet.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::fault::{Fault, FieldPath};
+
+/// The API group of our resources.
+pub const GROUP: &str = "entrance.dev";
+/// Their version.
+pub const VERSION: &str = "v1alpha1";
+/// The namespace of an object that names none.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// The kinds that the compiler reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `entrance.dev/v1alpha1` `EntraApplication`.
+    EntraApplication,
+    /// `entrance.dev/v1alpha1` `AccessPolicy`.
+    AccessPolicy,
+    /// `v1` `ConfigMap`, for `keys.staticJwks.configMapRef`.
+    ConfigMap,
+    /// `gateway.networking.k8s.io` `ReferenceGrant`, for an `applicationRef` to another namespace.
+    ReferenceGrant,
+}
+
+impl Kind {
+    /// Reads `apiVersion` and `kind`. `Ok(None)` is a resource that does not concern us.
+    ///
+    /// # Errors
+    /// One of ours, but of a kind or version that does not exist.
+    pub fn of(api_version: &str, kind: &str) -> Result<Option<Self>, Box<str>> {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        match (group, kind) {
+            (GROUP, _) if version != VERSION => {
+                Err(format!("`{api_version}` is unknown; write `{GROUP}/{VERSION}`").into())
+            }
+            (GROUP, "EntraApplication") => Ok(Some(Self::EntraApplication)),
+            (GROUP, "AccessPolicy") => Ok(Some(Self::AccessPolicy)),
+            (GROUP, _) => Err(format!("`{kind}` is unknown; there are EntraApplication and AccessPolicy").into()),
+            ("", "ConfigMap") => Ok(Some(Self::ConfigMap)),
+            ("gateway.networking.k8s.io", "ReferenceGrant") => Ok(Some(Self::ReferenceGrant)),
+            (_, _) => Ok(None),
+        }
+    }
+
+    /// The kind's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EntraApplication => "EntraApplication",
+            Self::AccessPolicy => "AccessPolicy",
+            Self::ConfigMap => "ConfigMap",
+            Self::ReferenceGrant => "ReferenceGrant",
+        }
+    }
+}
+
+/// Who a resource is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId {
+    /// The kind.
+    pub kind: Kind,
+    /// The namespace.
+    pub namespace: Arc<str>,
+    /// The name.
+    pub name: Arc<str>,
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind.as_str(), self.namespace, self.name)
+    }
+}
+
+/// One resource. Two are the same state if and only if they are equal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// Who it is.
+    pub id: ObjectId,
+    /// Nanoseconds since 1970 of `metadata.creationTimestamp`, if it has one.
+    pub created: Option<i128>,
+    /// The whole resource.
+    pub body: Map<String, Value>,
+}
+
+/// Why a document is not a resource that can be told from others: nobody knows then whose rules it would change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unidentified {
+    /// The field.
+    pub path: FieldPath,
+    /// What is wrong with it.
+    pub problem: Box<str>,
+}
+
+impl Object {
+    /// Takes a document. `Ok(None)` is a resource that does not concern us.
+    ///
+    /// # Errors
+    /// [`Unidentified`].
+    pub fn new(body: Map<String, Value>) -> Result<Option<Self>, Unidentified> {
+        let fault = |path: &[&str], problem: &str| Unidentified {
+            path: path.iter().fold(FieldPath::root(), |path, name| path.field(name)),
+            problem: problem.into(),
+        };
+        let text = |name: &str| match body.get(name) {
+            Some(Value::String(text)) => Ok(text.as_str()),
+            Some(_) => Err(fault(&[name], "must be a string")),
+            None => Err(fault(&[name], "is missing")),
+        };
+        let kind = Kind::of(text("apiVersion")?, text("kind")?).map_err(|why| fault(&["kind"], &why))?;
+        let Some(kind) = kind else { return Ok(None) };
+        let Some(Value::Object(metadata)) = body.get("metadata") else {
+            return Err(fault(&["metadata"], "must be an object with a name"));
+        };
+        let name = match metadata.get("name") {
+            Some(Value::String(name)) if is_name(name) => name.as_str().into(),
+            Some(_) | None => {
+                let rule = "must be 1 to 253 lower-case letters, digits, `-` and `.`, beginning and ending with a letter or digit";
+                return Err(fault(&["metadata", "name"], rule));
+            }
+        };
+        let namespace = match metadata.get("namespace") {
+            None => DEFAULT_NAMESPACE.into(),
+            Some(Value::String(namespace)) if is_name(namespace) => namespace.as_str().into(),
+            Some(_) => return Err(fault(&["metadata", "namespace"], "must be the name of a namespace")),
+        };
+        let created = match metadata.get("creationTimestamp") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(at)) => match at.parse::<jiff::Timestamp>() {
+                Ok(at) => Some(at.as_nanosecond()),
+                Err(_) => return Err(fault(&["metadata", "creationTimestamp"], "must be an RFC 3339 time")),
+            },
+            Some(_) => return Err(fault(&["metadata", "creationTimestamp"], "must be an RFC 3339 time")),
+        };
+        Ok(Some(Self { id: ObjectId { kind, namespace, name }, created, body }))
+    }
+}
+
+/// RFC 1123 subdomain, as Kubernetes asks of names.
+fn is_name(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    text.len() <= 253 && edge(text.bytes().next()) && edge(text.bytes().last()) && text.bytes().all(inner)
+}
+
+/// A set of resources; of one identity there is at most one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resources(BTreeMap<ObjectId, Arc<Object>>);
+
+impl Resources {
+    /// An empty set.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// Puts an object in, in place of the one with the same identity, which comes back.
+    pub fn put(&mut self, object: Arc<Object>) -> Option<Arc<Object>> {
+        self.0.insert(object.id.clone(), object)
+    }
+
+    /// Takes an object out.
+    pub fn remove(&mut self, id: &ObjectId) -> Option<Arc<Object>> {
+        self.0.remove(id)
+    }
+
+    /// The object of this identity.
+    #[must_use]
+    pub fn get(&self, id: &ObjectId) -> Option<&Arc<Object>> {
+        self.0.get(id)
+    }
+
+    /// All objects of a kind, ordered by namespace and name.
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Arc<Object>> {
+        self.0.values().filter(move |object| object.id.kind == kind)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Where faults of one object are gathered.
+#[derive(Debug)]
+pub struct Faults<'o> {
+    object: &'o ObjectId,
+    found: Vec<Fault>,
+}
+
+impl<'o> Faults<'o> {
+    /// No fault yet.
+    #[must_use]
+    pub const fn of(object: &'o ObjectId) -> Self {
+        Self { object, found: Vec::new() }
+    }
+
+    /// One more.
+    pub fn add(&mut self, path: &FieldPath, problem: impl Into<Box<str>>) {
+        self.found.push(Fault { object: self.object.clone(), path: path.clone(), problem: problem.into() });
+    }
+
+    /// How many were found so far.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.found.len()
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<Fault> {
+        self.found
+    }
+}
