@@ -161,7 +161,16 @@ impl<'v, 'p> Node<'v, 'p> {
     /// A list of so many, each of which `read` understands. All of them, or nothing.
     pub fn each<T>(&self, bounds: &RangeInclusive<usize>, read: impl Fn(&Node<'v, '_>) -> Option<T>) -> Option<Vec<T>> {
         let items = self.list(bounds)?;
-        let read: Vec<Option<T>> = items.iter().enumerate().map(|(at, item)| read(&self.item(at, item))).collect();
+        let one = |(at, item)| {
+            let (node, before) = (self.item(at, item), self.faults.count());
+            let read = read(&node);
+            // What cannot be read is told, so that a list that was there never counts as absent.
+            if read.is_none() && self.faults.count() == before {
+                node.fault("is missing; write a value, or remove the element");
+            }
+            read
+        };
+        let read: Vec<Option<T>> = items.iter().enumerate().map(one).collect();
         read.into_iter().collect()
     }
 
