@@ -5,19 +5,24 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use crate::identity::ApplicationId;
+use crate::policy::grant::Grant;
 use crate::policy::host::HostPattern;
 use crate::policy::rules::{Poison, Policy};
 use crate::policy::snapshot::Snapshot;
 use crate::policy::table::HostTable;
+use crate::token::revocation::Revocations;
 use crate::token::{KeySet, Profile};
 
 use super::application::{self, Application, KeySets};
-use super::fault::{Fault, Faults};
+use super::fault::{Fault, Faults, FieldPath};
+use super::grant;
 use super::hosts::{Claim, claims};
 use super::object::{Kind, Object, ObjectId, Resources};
 use super::policy::{self, ReadPolicy, Reference};
 use super::read::Node;
 use super::reference;
+use super::revocation::Revocation;
 
 /// For whom is compiled, and by which rules of the installation.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +57,8 @@ pub struct Compiled {
     pub snapshot: Arc<Snapshot>,
     /// The applications whose tokens they ask for.
     pub profiles: Vec<Arc<Profile>>,
+    /// What is revoked, for the applications that have revocations.
+    pub revocations: Vec<(ApplicationId, Arc<Revocations>)>,
     /// Everything that is wrong, ordered by object and field. What is broken is in the snapshot, too, and denies.
     pub faults: Vec<Fault>,
 }
@@ -91,6 +98,7 @@ struct Referred {
     faults: Vec<Fault>,
     exists: bool,
     application: Option<Arc<Application>>,
+    grants: Vec<Grant>,
 }
 
 impl Referred {
@@ -100,27 +108,35 @@ impl Referred {
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
-        application && self.exists == other.exists && self.target == other.target && self.faults == other.faults
+        application
+            && self.grants == other.grants
+            && self.exists == other.exists
+            && self.target == other.target
+            && self.faults == other.faults
     }
 }
 
 impl Compiler {
     /// Compiles `resources`.
     pub fn compile(&mut self, resources: &Resources, settings: &Settings) -> Compiled {
+        let revoked = Revocation::all(resources);
         self.read_applications(resources, settings.keys.as_ref());
-        self.read_policies(resources);
+        let of_grants = self.read_policies(resources, &revoked);
         let policies = resources.of(Kind::AccessPolicy).filter_map(|object| self.policies.get(&object.id));
         let policies: Vec<&ReadPolicy> = policies.map(|known| &known.read).collect();
         let applications = resources.of(Kind::EntraApplication).filter_map(|object| self.applications.get(&object.id));
         let applications: Vec<&ReadApplication> = applications.map(|known| &known.read).collect();
         let (claims, mut faults) = claims(&policies, settings);
+        faults.extend(of_grants);
+        faults.extend(revoked.faults.iter().cloned());
         faults.extend(applications.iter().flat_map(|read| read.faults.iter().cloned()));
         faults.extend(policies.iter().flat_map(|read| read.faults.iter().cloned()));
         faults.sort();
         let sound = applications.iter().filter_map(|read| read.application.as_ref());
-        let profiles = sound.map(|application| Arc::clone(&application.profile)).collect();
+        let profiles: Vec<_> = sound.map(|application| Arc::clone(&application.profile)).collect();
+        let revocations = revoked.by_application(&profiles);
         let snapshot = Arc::new(Snapshot::new(self.merge(claims), None));
-        Compiled { snapshot, profiles, faults }
+        Compiled { snapshot, profiles, revocations, faults }
     }
 
     fn read_applications(&mut self, resources: &Resources, instead: Option<&KeySet>) {
@@ -139,23 +155,33 @@ impl Compiler {
         }
     }
 
-    fn read_policies(&mut self, resources: &Resources) {
+    /// Reads all policies. What is wrong with grants comes back.
+    fn read_policies(&mut self, resources: &Resources, revoked: &Revocation) -> Vec<Fault> {
         let mut before = std::mem::take(&mut self.policies);
+        let (mut grants, mut faults) = by_policy(resources);
         for object in resources.of(Kind::AccessPolicy) {
-            let uses = self.referred(object, resources);
+            let mut uses = self.referred(object, resources, revoked);
+            for grant in grants.remove(&object.id).into_iter().flatten() {
+                let read = grant::read(grant, uses.application.as_deref());
+                uses.grants.extend(read.grant);
+                faults.extend(read.faults);
+            }
             let known = before.remove(&object.id);
             let known = known.filter(|known| same(&known.object, object) && known.uses.same(&uses));
             let read = known.unwrap_or_else(|| read_policy(object, uses));
             self.policies.insert(object.id.clone(), read);
         }
+        faults.extend(grants.values().flatten().map(|grant| nowhere(grant)));
+        faults
     }
 
-    fn referred(&self, object: &Object, resources: &Resources) -> Referred {
+    fn referred(&self, object: &Object, resources: &Resources, revoked: &Revocation) -> Referred {
         let faults = Faults::of(&object.id);
         let target = reference::application(&Node::top(&object.body, "spec", &faults), &object.id, resources);
         let exists = target.as_ref().is_some_and(|target| resources.get(target).is_some());
-        let application = target.as_ref().and_then(|target| self.applications.get(target)?.read.application.clone());
-        Referred { target, faults: faults.into_vec(), exists, application }
+        let sound = target.as_ref().filter(|target| !revoked.spoils(target));
+        let application = sound.and_then(|target| self.applications.get(target)?.read.application.clone());
+        Referred { target, faults: faults.into_vec(), exists, application, grants: Vec::new() }
     }
 
     fn merge(&mut self, claims: impl IntoIterator<Item = (HostPattern, Claim)>) -> Vec<(HostPattern, Arc<HostTable>)> {
@@ -178,13 +204,36 @@ impl Compiler {
     }
 }
 
+type Grants<'r> = HashMap<ObjectId, Vec<&'r Arc<Object>>, RandomState>;
+
+/// Grants by the policy that they name, and what is wrong with those that name none.
+fn by_policy(resources: &Resources) -> (Grants<'_>, Vec<Fault>) {
+    let (mut grants, mut faults) = (Grants::default(), Vec::new());
+    for grant in resources.of(Kind::AccessGrant) {
+        match grant::policy(grant) {
+            Some(policy) => grants.entry(policy).or_default().push(grant),
+            None => faults.extend(grant::read(grant, None).faults),
+        }
+    }
+    (grants, faults)
+}
+
+fn nowhere(grant: &Object) -> Fault {
+    let path = FieldPath::root().field("spec").field("policyRef");
+    Fault { object: grant.id.clone(), path, problem: "names an AccessPolicy that is not there".into() }
+}
+
 fn read_policy(object: &Arc<Object>, uses: Referred) -> ReadOnce<ReadPolicy, Referred> {
     let faults = Faults::of(&object.id);
     for fault in &uses.faults {
         faults.add(fault.path.clone(), fault.problem.clone());
     }
-    let reference =
-        Reference { target: uses.target.as_ref(), application: uses.application.as_deref(), exists: uses.exists };
+    let reference = Reference {
+        target: uses.target.as_ref(),
+        application: uses.application.as_deref(),
+        exists: uses.exists,
+        grants: &uses.grants,
+    };
     let read = policy::read(object, &reference, faults);
     ReadOnce { object: Arc::clone(object), uses, read }
 }

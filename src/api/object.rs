@@ -22,6 +22,10 @@ pub enum Kind {
     EntraApplication,
     /// `entrance.dev/v1alpha1` `AccessPolicy`.
     AccessPolicy,
+    /// `entrance.dev/v1alpha1` `AccessGrant`.
+    AccessGrant,
+    /// `entrance.dev/v1alpha1` `TokenRevocation`.
+    TokenRevocation,
     /// `v1` `ConfigMap`, for `keys.staticJwks.configMapRef`.
     ConfigMap,
     /// `gateway.networking.k8s.io` `ReferenceGrant`, for an `applicationRef` to another namespace.
@@ -41,7 +45,12 @@ impl Kind {
             }
             (GROUP, "EntraApplication") => Ok(Some(Self::EntraApplication)),
             (GROUP, "AccessPolicy") => Ok(Some(Self::AccessPolicy)),
-            (GROUP, _) => Err(format!("`{kind}` is unknown; there are EntraApplication and AccessPolicy").into()),
+            (GROUP, "AccessGrant") => Ok(Some(Self::AccessGrant)),
+            (GROUP, "TokenRevocation") => Ok(Some(Self::TokenRevocation)),
+            (GROUP, _) => Err(format!(
+                "`{kind}` is unknown; there are EntraApplication, AccessPolicy, AccessGrant and TokenRevocation"
+            )
+            .into()),
             ("", "ConfigMap") => Ok(Some(Self::ConfigMap)),
             ("gateway.networking.k8s.io", "ReferenceGrant") => Ok(Some(Self::ReferenceGrant)),
             (_, _) => Ok(None),
@@ -54,6 +63,8 @@ impl Kind {
         match self {
             Self::EntraApplication => "EntraApplication",
             Self::AccessPolicy => "AccessPolicy",
+            Self::AccessGrant => "AccessGrant",
+            Self::TokenRevocation => "TokenRevocation",
             Self::ConfigMap => "ConfigMap",
             Self::ReferenceGrant => "ReferenceGrant",
         }

@@ -142,6 +142,11 @@ impl<'v, 'p> Node<'v, 'p> {
         self.refuse(format!("must be {}s to {}s", bounds.start(), bounds.end()))
     }
 
+    /// A moment (RFC 3339).
+    pub fn time(&self) -> Option<jiff::Timestamp> {
+        self.parse(64, |text| text.parse().map_err(|_| "must be RFC 3339, as in 2026-11-24T03:00:00Z"))
+    }
+
     /// The elements of a list of so many. Nothing if absent.
     pub fn list(&self, bounds: &RangeInclusive<usize>) -> Option<&'v [Value]> {
         let value = self.value?;
