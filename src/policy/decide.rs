@@ -201,11 +201,12 @@ pub(super) enum Ruling {
 
 impl Ruling {
     /// A ruling that lent roles made.
-    fn thanks_to(self, grants: &Arc<str>) -> Self {
-        let note =
-            |matched: Option<Matched>| matched.map(|matched| Matched { grants: Some(Arc::clone(grants)), ..matched });
+    fn thanks_to(self, lent: Lent) -> Self {
         match self {
-            Self::Admit { cause, matched } => Self::Admit { cause, matched: note(matched) },
+            Self::Admit { cause, matched, .. } => {
+                let matched = matched.map(|matched| Matched { grants: Some(lent.by), ..matched });
+                Self::Admit { cause, matched, lent: Some(Box::new(lent.caller)) }
+            }
             Self::Refuse(denial) => Self::Refuse(denial),
         }
     }
@@ -245,12 +246,12 @@ fn judge(finding: &Finding<'_>, located: &Located<'_>, (evidence, now): Ask<'_, 
     let Some(path) = &located.path else { return refuse(ReasonCode::InternalError) };
     let template = &protected.place.route.template;
     let facts = Facts { request: located.request, path, host: located.host.as_str(), template, caller, now };
-    let ruling = weigh(protected, &facts);
-    match (&ruling, lend(&protected.place.policy.grants, caller, now)) {
-        (Ruling::Admit { .. }, _) | (_, None) => ruling,
-        (Ruling::Refuse(_), Some(lent)) => {
-            weigh(protected, &Facts { caller: &lent.caller, ..facts }).thanks_to(&lent.by)
-        }
+    match weigh(protected, &facts) {
+        Ruling::Refuse(denial) => match lend(&protected.place.policy.grants, caller, now) {
+            Some(lent) => weigh(protected, &Facts { caller: &lent.caller, ..facts }).thanks_to(lent),
+            None => Ruling::Refuse(denial),
+        },
+        admitted @ Ruling::Admit { .. } => admitted,
     }
 }
 
