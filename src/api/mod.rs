@@ -18,3 +18,4 @@ pub mod policy;
 pub mod read;
 pub mod reference;
 pub mod revocation;
+pub mod schema;
