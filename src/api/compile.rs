@@ -15,7 +15,7 @@ use crate::token::revocation::Revocations;
 use crate::token::{KeySet, Profile};
 
 use super::application::{self, Application, KeySets};
-use super::fault::{Fault, Faults, FieldPath};
+use super::fault::{About, Fault, Faults, FieldPath};
 use super::grant;
 use super::hosts::{Claim, claims};
 use super::object::{Kind, Object, ObjectId, Resources};
@@ -220,13 +220,14 @@ fn by_policy(resources: &Resources) -> (Grants<'_>, Vec<Fault>) {
 
 fn nowhere(grant: &Object) -> Fault {
     let path = FieldPath::root().field("spec").field("policyRef");
-    Fault { object: grant.id.clone(), path, problem: "names an AccessPolicy that is not there".into() }
+    let problem = "names an AccessPolicy that is not there".into();
+    Fault { object: grant.id.clone(), path, problem, about: About::Reference }
 }
 
 fn read_policy(object: &Arc<Object>, uses: Referred) -> ReadOnce<ReadPolicy, Referred> {
     let faults = Faults::of(&object.id);
     for fault in &uses.faults {
-        faults.add(fault.path.clone(), fault.problem.clone());
+        faults.again(fault.clone());
     }
     let reference = Reference {
         target: uses.target.as_ref(),

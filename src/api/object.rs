@@ -95,6 +95,8 @@ pub struct Object {
     pub id: ObjectId,
     /// Nanoseconds since 1970 of `metadata.creationTimestamp`, if it has one.
     pub created: Option<i128>,
+    /// `metadata.generation`: counts the changes of the spec, if somebody counts them.
+    pub generation: Option<i64>,
     /// The whole resource.
     pub body: Map<String, Value>,
 }
@@ -148,7 +150,8 @@ impl Object {
             },
             Some(_) => return Err(fault(&["metadata", "creationTimestamp"], "must be an RFC 3339 time")),
         };
-        Ok(Some(Self { id: ObjectId { kind, namespace, name }, created, body }))
+        let generation = metadata.get("generation").and_then(Value::as_i64);
+        Ok(Some(Self { id: ObjectId { kind, namespace, name }, created, generation, body }))
     }
 }
 

@@ -166,8 +166,8 @@ fn unresolved(spec: &Node<'_, '_>, reference: &Reference<'_>) {
     let node = spec.field("applicationRef");
     match (reference.application, reference.exists) {
         (Some(_), _) => {}
-        (None, true) => node.fault(format!("refers to {target}, which is invalid; mend that one first")),
-        (None, false) => node.fault(format!("refers to {target}, which is not there")),
+        (None, true) => node.reference_fault(format!("refers to {target}, which is invalid; mend that one first")),
+        (None, false) => node.reference_fault(format!("refers to {target}, which is not there")),
     }
 }
 

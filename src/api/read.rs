@@ -74,6 +74,11 @@ impl<'v, 'p> Node<'v, 'p> {
         self.faults.add(self.path(), problem);
     }
 
+    /// Complains about what the value here refers to.
+    pub fn reference_fault(&self, problem: impl Into<Box<str>>) {
+        self.faults.add_reference(self.path(), problem);
+    }
+
     /// Complains if nothing stands here; `hint` says what to write.
     #[must_use]
     pub fn need(&self, hint: &str) -> bool {
