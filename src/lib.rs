@@ -11,6 +11,7 @@ pub mod audit;
 pub mod authorize;
 // pub mod cli;
 pub mod clock;
+pub mod cluster;
 #[cfg(feature = "emulator")]
 // pub mod demo;
 #[cfg(feature = "emulator")]
