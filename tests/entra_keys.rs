@@ -386,3 +386,24 @@ async fn shutdown_ends_all_tasks_and_keeps_what_is_known() {
     assert!(scene.knows("a") && !scene.knows("b"));
     scene.look_for("c").await;
 }
+
+#[test]
+fn a_source_that_is_dropped_lets_go_of_all_who_wait() {
+    let (done, waited) = std::sync::mpsc::channel();
+    // On a thread of its own: whoever does not let go never lets a timer fire either.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let scene = Scene::start().await;
+            scene.server.jwks(Answer::Late(Duration::from_secs(30), keys(&["b"])));
+            let waiting = join_all((0..32).map(|_| scene.look_for("b")));
+            let dropping = async {
+                until(|| scene.server.asked()[1] == 2).await;
+                scene.store.watch([]);
+            };
+            tokio::join!(waiting, dropping);
+        });
+        done.send(()).unwrap();
+    });
+    waited.recv_timeout(Duration::from_secs(10)).unwrap();
+}

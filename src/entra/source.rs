@@ -136,6 +136,10 @@ impl Source {
 
     /// The question to wait for, if waiting can still bring `kid`.
     fn question(&self, kid: &str) -> Option<u64> {
+        if self.stop.is_cancelled() {
+            // Nobody asks any more: a question that is pending stays so for ever.
+            return None;
+        }
         let now = self.now();
         let mut gate = self.gate();
         let known = self.authority();
