@@ -119,6 +119,11 @@ impl Tokens {
             return Ok(Err(TokenRejection::new(ReasonCode::TenantNotAllowed, "no key source for the tenant")));
         };
         let authority = self.authority(source);
+        if let (None, KeySource::Discovered(discovery)) = (&authority, source)
+            && let Err(rejection) = token.expects(discovery)
+        {
+            return Ok(Err(rejection));
+        }
         if let (KeySource::Discovered(source), Patience::AskForKeys) = (source, patience)
             && authority.as_ref().is_none_or(|authority| token.needs_key(authority, now))
         {

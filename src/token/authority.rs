@@ -54,12 +54,7 @@ impl Authority {
         if self.issuer.of(tenant) == issuer {
             return Ok(());
         }
-        let other = self.other_version.as_ref().is_some_and(|other| other.of(tenant) == issuer);
-        Err(if other {
-            TokenRejection::new(ReasonCode::VersionMismatch, "the issuer of the other token version")
-        } else {
-            TokenRejection::new(ReasonCode::IssuerMismatch, "`iss` is not the tenant's issuer")
-        })
+        Err(foreign(issuer, tenant, self.other_version.as_ref()))
     }
 
     /// The key of this id, if there is one and it may sign for the tenant.
@@ -83,5 +78,14 @@ impl Authority {
             (Some(of_key), Some(of_cloud)) if of_key != of_cloud => foreign("the key is of another cloud"),
             (Some(_), Some(_)) | (Some(_) | None, None) | (None, Some(_)) => Ok(key),
         }
+    }
+}
+
+/// Why an issuer that is not the expected one is refused: it may be that of the other token version.
+pub(super) fn foreign(issuer: &str, tenant: TenantId, other_version: Option<&IssuerTemplate>) -> TokenRejection {
+    if other_version.is_some_and(|other| other.of(tenant) == issuer) {
+        TokenRejection::new(ReasonCode::VersionMismatch, "the issuer of the other token version")
+    } else {
+        TokenRejection::new(ReasonCode::IssuerMismatch, "`iss` is not the tenant's issuer")
     }
 }

@@ -8,11 +8,12 @@ use crate::clock::UnixTime;
 use crate::identity::{Caller, CallerKind, Claims, TenantId};
 use crate::reason::ReasonCode;
 
-use super::authority::Authority;
+use super::authority::{self, Authority};
 use super::claims::Payload;
 use super::header::{self, Header};
 use super::kind;
-use super::profile::Profile;
+use super::metadata;
+use super::profile::{Discovery, Profile};
 use super::rejection::{Detail, TokenRejection};
 use super::segments::{self, Segments};
 use super::{RawToken, Version};
@@ -84,6 +85,18 @@ impl Unverified<'_> {
     pub fn needs_key(&self, authority: &Authority, now: UnixTime) -> bool {
         authority.issued(self.payload.text("iss"), self.tenant()).is_ok()
             && authority.keys.find(&self.header.kid, now).is_none()
+    }
+
+    /// Whether a source of which nothing is known yet may turn out to be the issuer. If not, keys would change nothing.
+    ///
+    /// # Errors
+    /// `version_mismatch`, `issuer_mismatch`.
+    pub fn expects(&self, source: &Discovery) -> Result<(), TokenRejection> {
+        let issuer = self.payload.text("iss");
+        if metadata::may_issue(source, issuer) {
+            return Ok(());
+        }
+        Err(authority::foreign(issuer, self.tenant(), source.other_version.as_ref()))
     }
 
     /// The rest of the checks.
