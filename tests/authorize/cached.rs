@@ -2,8 +2,8 @@
 //! what they were.
 
 use entrance::clock::UnixTime;
-use entrance::token::{KeySet, Version};
-use serde_json::json;
+use entrance::token::{IssuerTemplate, KeySet, Version};
+use serde_json::{Value, json};
 
 use crate::scene::{Scene, allow, authority, authority_of, deny, own_key, token, unavailable};
 use crate::signer::TestKey;
@@ -11,6 +11,12 @@ use crate::token_world::{CLIENT, Draft, KEY};
 
 const ORDERS: &str = "orders.example.com";
 const STOCK: &str = "stock.example.com";
+
+fn with(name: &str, value: Value) -> Value {
+    let mut key = KEY.jwk();
+    key[name] = value;
+    json!([key])
+}
 
 #[test]
 fn a_token_is_verified_once() {
@@ -57,9 +63,15 @@ async fn a_remembered_token_ends_with_its_key() {
     let token = token(&Draft::of("U2"));
     let other = TestKey::new("k2");
     let same_id = TestKey::new(KEY.kid);
-    for (keys, expected) in
-        [(json!([other.jwk()]), deny("kid_unknown")), (json!([same_id.jwk()]), deny("signature_invalid"))]
-    {
+    for (keys, expected) in [
+        (json!([other.jwk()]), deny("kid_unknown")),
+        (json!([same_id.jwk()]), deny("signature_invalid")),
+        (
+            with("issuer", json!("https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0")),
+            deny("key_issuer_mismatch"),
+        ),
+        (with("cloud_instance_name", json!("microsoftonline.us")), deny("key_issuer_mismatch")),
+    ] {
         let scene = Scene::new();
         assert_eq!(scene.ask(ORDERS, &token), Some(allow(false)));
         assert_eq!(scene.ask(ORDERS, &token), Some(allow(true)));
@@ -70,6 +82,23 @@ async fn a_remembered_token_ends_with_its_key() {
         scene.shelf.put(authority(&own_key()));
         assert_eq!(scene.answer(ORDERS, &token).await.reason, "allow_entry_matched");
     }
+}
+
+#[tokio::test]
+async fn a_remembered_token_ends_with_its_issuer() {
+    let token = token(&Draft::of("U2"));
+    let scene = Scene::new();
+    assert_eq!(scene.ask(ORDERS, &token), Some(allow(false)));
+    let mut moved = authority(&own_key());
+    moved.issuer = IssuerTemplate::new("https://login.example/{tenantid}/v2.0");
+    scene.shelf.put(moved);
+    assert_eq!(scene.answer(ORDERS, &token).await, deny("issuer_mismatch"));
+    let mut other_cloud = authority(&with("cloud_instance_name", json!("microsoftonline.com")));
+    scene.shelf.put(other_cloud.clone());
+    assert_eq!(scene.answer(ORDERS, &token).await, allow(false));
+    other_cloud.cloud_instance = Some("microsoftonline.us".into());
+    scene.shelf.put(other_cloud);
+    assert_eq!(scene.answer(ORDERS, &token).await, deny("key_issuer_mismatch"));
 }
 
 #[tokio::test]
