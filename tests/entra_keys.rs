@@ -14,7 +14,8 @@ use entrance::authorize::ports::Keys as _;
 use entrance::clock::{Clock, UnixTime};
 use entrance::entra::schedule::Timing;
 use entrance::entra::{FaultCode, KeyStore, Options, SourceStatus};
-use entrance::token::Discovery;
+use entrance::token::cloud::{CustomAuthority, Issuer};
+use entrance::token::{Discovery, Version};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -115,6 +116,17 @@ async fn keys_are_there_after_the_first_question() {
     let status = scene.status();
     assert_eq!((status.keys, status.stale, status.last_error), (1, false, None));
     assert_eq!((status.age, &status.url), (Some(0), &scene.source.metadata_url));
+}
+
+#[tokio::test]
+async fn keys_of_a_user_flow_are_for_tokens_of_that_flow() {
+    let server = Authority::start().await;
+    let authority = CustomAuthority::parse(&format!("{}/contoso/B2C_1_in", server.base)).unwrap();
+    let source = Issuer::Custom(authority).discovery(tenant(), Version::V2);
+    let store = KeyStore::new(Options::default()).unwrap();
+    store.watch([Arc::clone(&source)]);
+    store.settled().await;
+    assert_eq!(store.authority(&source).unwrap().user_flow.as_deref(), Some("B2C_1_in"));
 }
 
 #[tokio::test]

@@ -232,6 +232,7 @@ impl Source {
             other_version: self.discovery.other_version.clone(),
             key_issuer: self.discovery.key_issuer.clone(),
             cloud_instance: fetched.metadata.cloud_instance.clone(),
+            user_flow: self.discovery.user_flow.clone(),
             keys,
         });
         self.published.store(Some(Arc::new(Published { authority: Arc::clone(&authority), end })));

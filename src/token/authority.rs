@@ -44,6 +44,8 @@ pub struct Authority {
     pub key_issuer: IssuerTemplate,
     /// `cloud_instance_name` of the metadata.
     pub cloud_instance: Option<Box<str>>,
+    /// The user flow of Azure AD B2C that it stands for: all flows of a tenant share issuer and keys.
+    pub user_flow: Option<Box<str>>,
     /// The keys.
     pub keys: KeySet,
 }
@@ -77,6 +79,18 @@ impl Authority {
         match (&key.cloud_instance, &self.cloud_instance) {
             (Some(of_key), Some(of_cloud)) if of_key != of_cloud => foreign("the key is of another cloud"),
             (Some(_), Some(_)) | (Some(_) | None, None) | (None, Some(_)) => Ok(key),
+        }
+    }
+}
+
+/// Whether a token of user flow `found` counts where `wanted` is the one that the authority names. B2C folds the case of
+/// flow names. One flow may ask for less than another, so it is as if the issuer were another.
+pub(super) fn same_flow(wanted: Option<&str>, found: Option<&str>) -> Result<(), TokenRejection> {
+    match (wanted, found) {
+        (None, _) => Ok(()),
+        (Some(wanted), Some(found)) if wanted.eq_ignore_ascii_case(found) => Ok(()),
+        (Some(_), Some(_) | None) => {
+            Err(TokenRejection::new(ReasonCode::IssuerMismatch, "not of the user flow that `authority` names"))
         }
     }
 }

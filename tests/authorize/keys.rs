@@ -103,6 +103,18 @@ async fn a_custom_authority_is_asked_for_tokens_of_its_own_hosts_only() {
 }
 
 #[tokio::test]
+async fn a_user_flow_is_asked_for_its_own_tokens_only() {
+    let scene = Scene::without_keys(10);
+    scene.set("/applications/0/spec/authority", json!("https://c.b2clogin.com/c.onmicrosoft.com/B2C_1_in"));
+    for (flow, expected) in [("B2C_1_IN", None), ("B2C_1_reset", Some(deny("issuer_mismatch")))] {
+        let mut draft = Draft::of("U2");
+        draft.claims.insert("tfp".into(), json!(flow));
+        draft.claims.insert("iss".into(), json!("https://c.b2clogin.com/11111111-1111-4111-8111-111111111111/v2.0/"));
+        assert_eq!(scene.ask(ORDERS, &token(&draft)), expected, "{flow}");
+    }
+}
+
+#[tokio::test]
 async fn only_a_rule_that_decides_causes_questions() {
     let mut draft = Draft::of("U2");
     draft.claims.insert("aud".into(), json!("aaaaaaaa-0000-4000-8000-000000000002"));
