@@ -186,6 +186,40 @@ async fn one_check_more_than_may_wait_is_refused_at_once() {
     ok(&read(&answered(&fixture, "/slow").await));
 }
 
+/// Bytes that say when they are gone.
+struct Held(Vec<u8>, Arc<AtomicUsize>);
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.1.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn a_record_does_not_hold_on_to_the_message() {
+    let fixture = fixture(Limits::default());
+    let gone = Arc::new(AtomicUsize::new(0));
+    let long = "x".repeat(100_000);
+    let mut message = check("/deny");
+    let http = message.attributes.as_mut().unwrap().request.as_mut().unwrap().http.as_mut().unwrap();
+    http.path = format!("/{long}?{long}");
+    http.host.clone_from(&long);
+    http.headers.insert("traceparent".to_owned(), long);
+    let message = Bytes::from_owner(Held(message.encode_to_vec(), Arc::clone(&gone)));
+    fixture.service.answer(Some(message), Duration::ZERO).await;
+    assert_eq!(gone.load(Ordering::SeqCst), 1, "the message holds the token and all that a stranger sent");
+    let kept = last_record(&fixture).request;
+    assert_eq!(&kept.method[..], b"GET");
+    assert_eq!(&kept.request_id[..], b"r1");
+    assert_eq!([kept.path.len(), kept.host.len(), kept.traceparent.len()], [2049, 257, 257], "one more than is shown");
+}
+
 #[tokio::test]
 async fn no_part_of_a_token_is_in_an_answer() {
     let fixture = fixture(Limits::default());
