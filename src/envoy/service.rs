@@ -33,7 +33,7 @@ pub struct Limits {
     pub message: usize,
     /// How many checks may wait for keys at a time; one more is answered 503 at once.
     pub waiting: u64,
-    /// The longest time a check waits, if Envoy sets no nearer deadline.
+    /// The longest time a check takes to come in and to wait, if Envoy sets no nearer deadline.
     pub patience: Duration,
 }
 
@@ -70,15 +70,16 @@ impl<D: Decide> Service<D> {
         Self { decide, audit, metrics, clock, limits }
     }
 
-    /// Answers one call: reads its message and returns the framed answer.
+    /// Answers one call: reads its message, as long as its deadline lets it, and returns the framed answer.
     pub async fn check<B>(&self, call: http::Request<B>) -> Bytes
     where
         B: Body<Data = Bytes> + Send,
     {
         let (parts, body) = call.into_parts();
-        let patience = self.patience(&parts.headers);
-        let message = frame::read(body, self.limits.message).await.ok();
-        self.answer(message, patience).await
+        let (patience, watch) = (self.patience(&parts.headers), Stopwatch::start());
+        let read = tokio::time::timeout(patience, frame::read(body, self.limits.message)).await;
+        let message = read.ok().and_then(Result::ok);
+        self.answer(message, patience.saturating_sub(watch.elapsed())).await
     }
 
     /// Answers one message. `None`: there was none that can be read.

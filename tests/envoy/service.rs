@@ -1,7 +1,9 @@
 //! One check in, one answer out, whatever happens in between.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +16,7 @@ use entrance::reason::ReasonCode;
 use entrance::request::Request;
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request as AttributeRequest};
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
+use hyper::body::{Body, Frame};
 use prost::Message;
 
 use crate::answer::{denied, ok, read};
@@ -184,6 +187,37 @@ async fn one_check_more_than_may_wait_is_refused_at_once() {
     assert_eq!(refused(&second), (503, "keys_unavailable".to_owned()));
     // the one that waited has made room again
     ok(&read(&answered(&fixture, "/slow").await));
+}
+
+/// A body that sends this and then nothing more, without an end.
+struct Half(Option<Bytes>);
+
+impl Body for Half {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.0.take().map_or(Poll::Pending, |sent| Poll::Ready(Some(Ok(Frame::data(sent)))))
+    }
+}
+
+fn half(sent: &'static [u8]) -> http::Request<Half> {
+    http::Request::new(Half(Some(Bytes::from_static(sent))))
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_come_whole_is_not_waited_for_longer_than_a_key() {
+    let fixture = fixture(Limits { patience: Duration::from_millis(50), ..Limits::default() });
+    for sent in [&b""[..], b"\0\0\0\0\x10half"] {
+        let answer = tokio::time::timeout(Duration::from_secs(5), fixture.service.check(half(sent))).await;
+        assert_eq!(refused(&answer.unwrap()), (400, "request_malformed".to_owned()));
+        assert_eq!(last_record(&fixture).reason, "request_malformed");
+    }
+    let mut call = half(b"");
+    call.headers_mut().insert("grpc-timeout", "30m".parse().unwrap());
+    let patient = self::fixture(Limits::default());
+    let answer = tokio::time::timeout(Duration::from_secs(2), patient.service.check(call)).await;
+    assert_eq!(refused(&answer.unwrap()).0, 400, "the caller's own deadline is nearer");
 }
 
 /// Bytes that say when they are gone.
