@@ -15,6 +15,7 @@ pub mod service;
 mod challenge;
 mod facts;
 mod frame;
+mod greeting;
 mod identity_headers;
 mod listener;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use entrance::envoy::server::{Listen, SERVICE, Server, Settings, Signals};
 use entrance::envoy::service::Limits;
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -87,6 +88,19 @@ async fn a_message_beyond_the_limit_is_refused_and_the_call_succeeds() {
     let mut client = AuthorizationClient::new(channel(&running.address).await);
     let answer = client.check(check("/allow")).await.unwrap().into_inner();
     assert_eq!(denied(&answer).status.as_ref().unwrap().code, 400);
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_begin_to_speak_is_closed() {
+    let settings = Settings { greeting: Duration::from_millis(50), ..Settings::default() };
+    let running = run(&loopback(), settings, Limits::default()).await;
+    let Listen::Tcp(address) = running.address else { panic!("not a port") };
+    for begun in [&b""[..], b"PRI * HTTP/2.0\r\n", b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"] {
+        let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+        connection.write_all(begun).await.unwrap();
+        let closed = async { matches!(connection.read(&mut [0; 64]).await, Ok(0) | Err(_)) };
+        assert!(tokio::time::timeout(Duration::from_secs(5), closed).await.unwrap());
+    }
 }
 
 #[tokio::test]
