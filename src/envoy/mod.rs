@@ -12,6 +12,7 @@ pub mod check;
 pub mod server;
 pub mod service;
 
+mod budget;
 mod challenge;
 mod facts;
 mod frame;

@@ -220,6 +220,42 @@ async fn a_message_that_does_not_come_whole_is_not_waited_for_longer_than_a_key(
     assert_eq!(refused(&answer.unwrap()).0, 400, "the caller's own deadline is nearer");
 }
 
+/// A body of these frames.
+struct Frames(Vec<Bytes>);
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(self.0.pop().map(|sent| Ok(Frame::data(sent))))
+    }
+}
+
+/// A call with this check, in two frames.
+fn call(path: &str) -> http::Request<Frames> {
+    let message = check(path).encode_to_vec();
+    let mut first = vec![0];
+    first.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
+    http::Request::new(Frames(vec![message.into(), first.into()]))
+}
+
+#[tokio::test]
+async fn messages_in_pieces_share_a_bounded_memory() {
+    let size = check("/slow").encoded_len() + 5;
+    let fixture = fixture(Limits { memory: size * 2, ..Limits::default() });
+    let (one, two, three) = tokio::join!(
+        fixture.service.check(call("/slow")),
+        fixture.service.check(call("/slow")),
+        fixture.service.check(call("/slow"))
+    );
+    ok(&read(&one));
+    ok(&read(&two));
+    assert_eq!(refused(&three), (503, "internal_error".to_owned()));
+    assert_eq!(last_record(&fixture).outcome, Outcome::Allow);
+    ok(&read(&fixture.service.check(call("/slow")).await));
+}
+
 /// Bytes that say when they are gone.
 struct Held(Vec<u8>, Arc<AtomicUsize>);
 
