@@ -68,8 +68,8 @@ fn side(policies: &[Arc<Policy>], mode: Mode) -> Option<Side> {
         }
         let places =
             || policy.routes.iter().map(|route| Place { policy: Arc::clone(policy), route: Arc::clone(route) });
-        // Within one policy, too, a broken route for all methods may have been meant for any of them.
-        let unclear = |place: &Place| place.is_poisoned() && place.route.methods == Methods::All;
+        // Within one policy, too, a route whose methods cannot be read may have been meant for any of them.
+        let unclear = |place: &Place| place.route.methods == Methods::Unknown;
         places().filter(unclear).for_each(|place| side.tree.add(&place));
         places().filter(|place| !unclear(place)).for_each(|place| side.tree.add(&place));
     }
