@@ -4,10 +4,12 @@
 //! when a branch ends early, so that `/a/b/x` finds `/a/{p}/x` beside `/a/b/y`. A lookup hashes each segment once for
 //! each branch that is open; how many other templates there are does not matter.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::str::Split;
 
+use super::path::{lenient, parameters_at};
 use super::slot::{Place, Slot};
 use super::template::Segment;
 
@@ -30,8 +32,9 @@ struct Node {
 pub enum Reading {
     /// As they stand; a segment with `;` parameters equals no literal.
     AsSent,
-    /// Without `;` parameters, as servers read them that know such.
-    WithoutParameters,
+    /// As the most lenient server reads them: without `;` parameters, and with every escape resolved that a literal
+    /// does without. Any other server finds the same template if this one and [`Reading::AsSent`] do.
+    Lenient,
 }
 
 type Visit<'v, 'a> = &'v mut dyn FnMut(&'a Slot) -> ControlFlow<()>;
@@ -82,13 +85,11 @@ fn walk<'a>(node: &'a Node, rest: Split<'_, char>, reading: Reading, visit: Visi
     let Some(segment) = below.next() else {
         return node.here.as_ref().map_or(ControlFlow::Continue(()), visit);
     };
-    let name = super::path::parameters_at(segment).and_then(|at| segment.get(..at));
-    let literal = match (name, reading) {
-        (None, _) => Some(segment),
-        (Some(name), Reading::WithoutParameters) => Some(name),
-        (Some(_), Reading::AsSent) => None,
+    let literal = match reading {
+        Reading::AsSent => parameters_at(segment).is_none().then_some(Cow::Borrowed(segment)),
+        Reading::Lenient => Some(lenient(segment)),
     };
-    if let Some(next) = literal.and_then(|literal| node.literals.get(literal)) {
+    if let Some(next) = literal.and_then(|literal| node.literals.get(&*literal)) {
         walk(next, below.clone(), reading, &mut *visit)?;
     }
     if let Some(next) = &node.param
