@@ -18,7 +18,7 @@ use crate::clock::UnixTime;
 use crate::identity::{Caller, Groups};
 use crate::request::Request;
 
-use super::path::Canonical;
+use super::path::{Canonical, parameters_at, unescaped};
 use super::template::PathTemplate;
 
 /// Longest expression, in bytes.
@@ -134,7 +134,7 @@ impl Condition {
         for root in &self.roots {
             let value = match root.as_str() {
                 "request" => request(facts),
-                "params" => map(facts.template.params(facts.path.as_str()).map(|(name, value)| (name, value.into()))),
+                "params" => params(facts),
                 "caller" => caller(facts.caller),
                 "claims" => self.claims(facts.caller)?,
                 "now" => now(facts.now)?,
@@ -320,6 +320,15 @@ fn request(facts: &Facts<'_>) -> Value {
         ("query", text(facts.path.query().unwrap_or_default())),
         ("headers", map(headers.iter().map(|(name, value)| (name.as_str(), value.as_str().into())))),
     ])
+}
+
+/// Values as a server hands them to the code behind it. One with `;` parameters is absent: servers differ in what they
+/// make of it, and whatever asks for it fails.
+fn params(facts: &Facts<'_>) -> Value {
+    let values = facts.template.params(facts.path.as_str());
+    map(values
+        .filter(|(_, value)| parameters_at(value).is_none())
+        .map(|(name, value)| (name, (*unescaped(value)).into())))
 }
 
 fn caller(caller: &Caller) -> Value {
