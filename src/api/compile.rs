@@ -8,11 +8,11 @@ use foldhash::fast::RandomState;
 use crate::policy::host::HostPattern;
 use crate::policy::rules::{Poison, Policy};
 use crate::policy::snapshot::Snapshot;
-use crate::policy::table::HostTable;
+use crate::policy::table::{HostTable, TANGLED};
 use crate::token::{KeySet, Profile};
 
 use super::application::{self, Application, KeySets};
-use super::fault::{Fault, Faults};
+use super::fault::{Fault, Faults, FieldPath};
 use super::hosts::{Claim, claims};
 use super::object::{Kind, Object, ObjectId, Resources};
 use super::policy::{self, ReadPolicy, Reference};
@@ -116,10 +116,12 @@ impl Compiler {
         let (claims, mut faults) = claims(&policies, settings);
         faults.extend(applications.iter().flat_map(|read| read.faults.iter().cloned()));
         faults.extend(policies.iter().flat_map(|read| read.faults.iter().cloned()));
-        faults.sort();
         let sound = applications.iter().filter_map(|read| read.application.as_ref());
         let profiles = sound.map(|application| Arc::clone(&application.profile)).collect();
-        let snapshot = Arc::new(Snapshot::new(self.merge(claims), None));
+        let tables = self.merge(claims);
+        faults.extend(tables.iter().flat_map(|(host, table)| tangled(host, table)));
+        faults.sort();
+        let snapshot = Arc::new(Snapshot::new(tables, None));
         Compiled { snapshot, profiles, faults }
     }
 
@@ -176,6 +178,17 @@ impl Compiler {
         }
         tables
     }
+}
+
+/// What is wrong with the routes of a host as a whole, told to the policy that came last.
+fn tangled<'t>(host: &'t HostPattern, table: &'t HostTable) -> impl Iterator<Item = Fault> + use<'t> {
+    table.tangled().map(move |policy| {
+        let problem = format!("on `{host}` {TANGLED}").into();
+        let id = policy.id();
+        let object =
+            ObjectId { kind: Kind::AccessPolicy, namespace: Arc::clone(&id.namespace), name: Arc::clone(&id.name) };
+        Fault { object, path: FieldPath::root().field("spec").field("routes"), problem }
+    })
 }
 
 fn read_policy(object: &Arc<Object>, uses: Referred) -> ReadOnce<ReadPolicy, Referred> {
