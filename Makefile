@@ -18,9 +18,10 @@ fmt: ## format the code
 fmt-check:
 	@tools/timed format cargo fmt --check
 
-lint: ## clippy on everything, warnings denied, with and without the emulator
+lint: ## clippy on everything, with and without the emulator; links in doc comments
 	@tools/timed lint cargo clippy --locked --all-targets -- -D warnings
 	@tools/timed lint-release cargo clippy --locked --no-default-features --lib --bins -- -D warnings
+	@tools/timed lint-docs cargo doc --locked --no-deps --document-private-items --quiet
 
 tests:
 	@tools/timed tests cargo test --locked

@@ -31,7 +31,11 @@ const GROUPS: [(DenyStatus, &str, &str); 4] = [
         "403: not allowed",
         "If several allow entries fall short, the reason is that of the entry that came nearest to success.",
     ),
-    (DenyStatus::BadRequest, "400: a request that two servers could read differently", "Refused before any entry is looked at."),
+    (
+        DenyStatus::BadRequest,
+        "400: a request that two servers could read differently",
+        "Refused before any entry is looked at.",
+    ),
     (
         DenyStatus::Unavailable,
         "503: cannot be decided now",
