@@ -42,7 +42,7 @@ const PATIENCE: u32 = 25;
 /// The longest sleep.
 const NAP: Duration = Duration::from_secs(1);
 
-/// The audit log. Cheap to share; [`Audit::close`] ends it.
+/// The audit log. Cheap to share; [`AuditThread::close`] ends it.
 pub struct Audit {
     shared: Arc<Shared>,
     writer: Thread,

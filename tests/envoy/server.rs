@@ -1,10 +1,12 @@
 //! Real calls over TCP and over a Unix socket, with Envoy's own client stub.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use entrance::envoy::server::{Listen, SERVICE, Server, Settings, Signals};
 use entrance::envoy::service::Limits;
+use entrance::metrics::{Gauges, Metrics, exposition};
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
@@ -23,6 +25,7 @@ struct Running {
     ready: watch::Sender<bool>,
     shutdown: CancellationToken,
     served: JoinHandle<()>,
+    metrics: Arc<Metrics>,
 }
 
 async fn run(listen: &Listen, settings: Settings, limits: Limits) -> Running {
@@ -31,9 +34,9 @@ async fn run(listen: &Listen, settings: Settings, limits: Limits) -> Running {
     let (ready, receiver) = watch::channel(false);
     let shutdown = CancellationToken::new();
     let signals = Signals { ready: receiver, shutdown: shutdown.clone() };
-    let Fixture { service, .. } = fixture(limits);
+    let Fixture { service, metrics, .. } = fixture(limits);
     let served = tokio::spawn(server.serve(service, signals));
-    Running { address, ready, shutdown, served }
+    Running { address, ready, shutdown, served, metrics }
 }
 
 fn loopback() -> Listen {
@@ -147,7 +150,12 @@ async fn a_call_that_does_not_end_cannot_hold_up_the_end() {
     let running = run(&loopback(), settings, limits).await;
     let mut client = AuthorizationClient::new(channel(&running.address).await);
     let stuck = tokio::spawn(async move { client.check(check("/never")).await });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let under_way = async {
+        while !exposition::render(&running.metrics, &Gauges::default()).contains("entrance_checks_waiting 1") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), under_way).await.unwrap();
     running.shutdown.cancel();
     tokio::time::timeout(Duration::from_secs(5), running.served).await.unwrap().unwrap();
     assert!(stuck.await.unwrap().is_err());
