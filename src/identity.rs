@@ -11,6 +11,9 @@ use crate::clock::UnixTime;
 pub struct Guid(u128);
 
 impl Guid {
+    /// The GUID of nobody: all zeros.
+    pub const NIL: Self = Self(0);
+
     /// Parses the canonical lower-case form only; upper case, braces and missing dashes are `None`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

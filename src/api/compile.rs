@@ -1,14 +1,23 @@
 //! The one compiler: from a set of resources to what is enforced, and what is wrong with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::policy::host::HostPattern;
+use crate::policy::rules::{Poison, Policy};
 use crate::policy::snapshot::Snapshot;
+use crate::policy::table::HostTable;
 use crate::token::{KeySet, Profile};
 
-use super::fault::Fault;
-use super::object::Resources;
+use super::application::{self, Application, KeySets};
+use super::fault::{Fault, Faults};
+use super::hosts::{Claim, claims};
+use super::object::{Kind, Object, ObjectId, Resources};
+use super::policy::{self, ReadPolicy, Reference};
+use super::read::Node;
+use super::reference;
 
 /// For whom is compiled, and by which rules of the installation.
 #[derive(Clone, Debug, Default)]
@@ -47,13 +56,154 @@ pub struct Compiled {
     pub faults: Vec<Fault>,
 }
 
-/// Compiles, and remembers parts that did not change for the next time. The result is the same as that of a fresh one.
+/// Compiles, and remembers parts for the next time. What comes out depends on the resources and the settings alone.
 #[derive(Default)]
-pub struct Compiler {}
+pub struct Compiler {
+    applications: HashMap<ObjectId, ReadOnce<ReadApplication, Option<Arc<Object>>>, RandomState>,
+    policies: HashMap<ObjectId, ReadOnce<ReadPolicy, Referred>, RandomState>,
+    tables: HashMap<HostPattern, MergedOnce, RandomState>,
+}
+
+/// Something read earlier, and what it was read from.
+struct ReadOnce<T, U> {
+    object: Arc<Object>,
+    uses: U,
+    read: T,
+}
+
+/// An application, if it is sound, and everything that is wrong with it if not.
+struct ReadApplication {
+    application: Option<Arc<Application>>,
+    faults: Vec<Fault>,
+}
+
+/// A table that was merged earlier, and what it was merged from.
+struct MergedOnce {
+    policies: Vec<Arc<Policy>>,
+    poison: Option<Poison>,
+    table: Arc<HostTable>,
+}
+
+/// What a policy takes from elsewhere.
+#[derive(Clone)]
+struct Referred {
+    target: Option<ObjectId>,
+    faults: Vec<Fault>,
+    exists: bool,
+    application: Option<Arc<Application>>,
+}
+
+impl Referred {
+    fn same(&self, other: &Self) -> bool {
+        let application = match (&self.application, &other.application) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        application && self.exists == other.exists && self.target == other.target && self.faults == other.faults
+    }
+}
 
 impl Compiler {
     /// Compiles `resources`.
-    pub fn compile(&mut self, _resources: &Resources, _settings: &Settings) -> Compiled {
-        Compiled { snapshot: Arc::new(Snapshot::new([], None)), profiles: Vec::new(), faults: Vec::new() }
+    pub fn compile(&mut self, resources: &Resources, settings: &Settings) -> Compiled {
+        self.read_applications(resources, settings.keys.as_ref());
+        self.read_policies(resources);
+        let policies = resources.of(Kind::AccessPolicy).filter_map(|object| self.policies.get(&object.id));
+        let policies: Vec<&ReadPolicy> = policies.map(|known| &known.read).collect();
+        let applications = resources.of(Kind::EntraApplication).filter_map(|object| self.applications.get(&object.id));
+        let applications: Vec<&ReadApplication> = applications.map(|known| &known.read).collect();
+        let (claims, mut faults) = claims(&policies, settings);
+        faults.extend(applications.iter().flat_map(|read| read.faults.iter().cloned()));
+        faults.extend(policies.iter().flat_map(|read| read.faults.iter().cloned()));
+        faults.sort();
+        let sound = applications.iter().filter_map(|read| read.application.as_ref());
+        let profiles = sound.map(|application| Arc::clone(&application.profile)).collect();
+        let snapshot = Arc::new(Snapshot::new(self.merge(claims), None));
+        Compiled { snapshot, profiles, faults }
+    }
+
+    fn read_applications(&mut self, resources: &Resources, instead: Option<&KeySet>) {
+        let mut before = std::mem::take(&mut self.applications);
+        for object in resources.of(Kind::EntraApplication) {
+            let uses = key_map(object, resources);
+            let known = before.remove(&object.id).filter(|known| {
+                instead.is_none() && same(&known.object, object) && same_option(known.uses.as_ref(), uses.as_ref())
+            });
+            let read = known.unwrap_or_else(|| {
+                let (application, faults) = application::read(object, KeySets { resources, instead });
+                let read = ReadApplication { application: application.map(Arc::new), faults };
+                ReadOnce { object: Arc::clone(object), uses, read }
+            });
+            self.applications.insert(object.id.clone(), read);
+        }
+    }
+
+    fn read_policies(&mut self, resources: &Resources) {
+        let mut before = std::mem::take(&mut self.policies);
+        for object in resources.of(Kind::AccessPolicy) {
+            let uses = self.referred(object, resources);
+            let known = before.remove(&object.id);
+            let known = known.filter(|known| same(&known.object, object) && known.uses.same(&uses));
+            let read = known.unwrap_or_else(|| read_policy(object, uses));
+            self.policies.insert(object.id.clone(), read);
+        }
+    }
+
+    fn referred(&self, object: &Object, resources: &Resources) -> Referred {
+        let faults = Faults::of(&object.id);
+        let target = reference::application(&Node::top(&object.body, "spec", &faults), &object.id, resources);
+        let exists = target.as_ref().is_some_and(|target| resources.get(target).is_some());
+        let application = target.as_ref().and_then(|target| self.applications.get(target)?.read.application.clone());
+        Referred { target, faults: faults.into_vec(), exists, application }
+    }
+
+    fn merge(&mut self, claims: impl IntoIterator<Item = (HostPattern, Claim)>) -> Vec<(HostPattern, Arc<HostTable>)> {
+        let mut before = std::mem::take(&mut self.tables);
+        let mut tables = Vec::new();
+        for (host, claim) in claims {
+            let known = before.remove(&host).filter(|known| {
+                known.poison == claim.poison
+                    && known.policies.len() == claim.policies.len()
+                    && known.policies.iter().zip(&claim.policies).all(|(one, other)| Arc::ptr_eq(one, other))
+            });
+            let merged = known.unwrap_or_else(|| {
+                let table = Arc::new(HostTable::build(claim.policies.clone(), claim.poison.clone()));
+                MergedOnce { policies: claim.policies, poison: claim.poison, table }
+            });
+            tables.push((host.clone(), Arc::clone(&merged.table)));
+            self.tables.insert(host, merged);
+        }
+        tables
+    }
+}
+
+fn read_policy(object: &Arc<Object>, uses: Referred) -> ReadOnce<ReadPolicy, Referred> {
+    let faults = Faults::of(&object.id);
+    for fault in &uses.faults {
+        faults.add(fault.path.clone(), fault.problem.clone());
+    }
+    let reference =
+        Reference { target: uses.target.as_ref(), application: uses.application.as_deref(), exists: uses.exists };
+    let read = policy::read(object, &reference, faults);
+    ReadOnce { object: Arc::clone(object), uses, read }
+}
+
+/// The ConfigMap that an application takes its keys from.
+fn key_map(object: &Object, resources: &Resources) -> Option<Arc<Object>> {
+    let name = object.body.get("spec")?.pointer("/keys/staticJwks/configMapRef/name")?.as_str()?;
+    let id = ObjectId { kind: Kind::ConfigMap, namespace: Arc::clone(&object.id.namespace), name: name.into() };
+    resources.get(&id).cloned()
+}
+
+fn same(one: &Arc<Object>, other: &Arc<Object>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
+}
+
+fn same_option(one: Option<&Arc<Object>>, other: Option<&Arc<Object>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => same(one, other),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
     }
 }

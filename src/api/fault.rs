@@ -1,5 +1,6 @@
 //! What is wrong with a resource: which one, which field, what was found and what to write instead.
 
+use std::cell::RefCell;
 use std::fmt;
 
 use super::object::ObjectId;
@@ -42,6 +43,12 @@ impl FieldPath {
         &self.0
     }
 
+    /// The path of these steps.
+    #[must_use]
+    pub const fn of(steps: Vec<Step>) -> Self {
+        Self(steps)
+    }
+
     fn then(&self, step: Step) -> Self {
         let mut steps = self.0.clone();
         steps.push(step);
@@ -76,5 +83,43 @@ pub struct Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}: {}", self.object, self.path, self.problem)
+    }
+}
+
+/// Where the faults of one resource are gathered. Reading goes on after a fault, so that one look tells everything.
+#[derive(Debug)]
+pub struct Faults<'o> {
+    object: &'o ObjectId,
+    found: RefCell<Vec<Fault>>,
+}
+
+impl<'o> Faults<'o> {
+    /// No fault yet.
+    #[must_use]
+    pub const fn of(object: &'o ObjectId) -> Self {
+        Self { object, found: RefCell::new(Vec::new()) }
+    }
+
+    /// One more.
+    pub fn add(&self, path: FieldPath, problem: impl Into<Box<str>>) {
+        self.found.borrow_mut().push(Fault { object: self.object.clone(), path, problem: problem.into() });
+    }
+
+    /// How many were found so far: what is read between two counts is sound if they are equal.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.found.borrow().len()
+    }
+
+    /// The first one that was found after so many others.
+    #[must_use]
+    pub fn first_after(&self, count: usize) -> Option<Fault> {
+        self.found.borrow().get(count).cloned()
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<Fault> {
+        self.found.into_inner()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::fault::{Fault, FieldPath};
+use super::fault::FieldPath;
 
 /// The API group of our resources.
 pub const GROUP: &str = "entrance.dev";
@@ -177,7 +177,8 @@ impl Resources {
 
     /// All objects of a kind, ordered by namespace and name.
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Arc<Object>> {
-        self.0.values().filter(move |object| object.id.kind == kind)
+        let first = ObjectId { kind, namespace: "".into(), name: "".into() };
+        self.0.range(first..).map(|(_, object)| object).take_while(move |object| object.id.kind == kind)
     }
 
     /// How many there are.
@@ -190,37 +191,5 @@ impl Resources {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-}
-
-/// Where faults of one object are gathered.
-#[derive(Debug)]
-pub struct Faults<'o> {
-    object: &'o ObjectId,
-    found: Vec<Fault>,
-}
-
-impl<'o> Faults<'o> {
-    /// No fault yet.
-    #[must_use]
-    pub const fn of(object: &'o ObjectId) -> Self {
-        Self { object, found: Vec::new() }
-    }
-
-    /// One more.
-    pub fn add(&mut self, path: &FieldPath, problem: impl Into<Box<str>>) {
-        self.found.push(Fault { object: self.object.clone(), path: path.clone(), problem: problem.into() });
-    }
-
-    /// How many were found so far.
-    #[must_use]
-    pub const fn count(&self) -> usize {
-        self.found.len()
-    }
-
-    /// All of them.
-    #[must_use]
-    pub fn into_vec(self) -> Vec<Fault> {
-        self.found
     }
 }

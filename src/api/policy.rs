@@ -1,1 +1,291 @@
-//! Placeholder.
+//! `AccessPolicy`: hosts, routes, and who may use them.
+//!
+//! Nothing broken is dropped. A broken entry poisons its route, a broken guardrail every route that asks for a token, a
+//! broken path or an unknown field the policy on all its hosts, and a broken host every host of the namespace, since
+//! nobody knows which one was meant.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use crate::policy::clause::MAX_ENTRIES;
+use crate::policy::host::HostPattern;
+use crate::policy::method::is_method;
+use crate::policy::rules::{
+    Access, GroupOverage, Methods, Mode, Poison, Policy, PolicyId, Preflight, Route, Seniority,
+};
+use crate::policy::template::{MAX_TEMPLATE, PathTemplate};
+
+use super::application::Application;
+use super::entry;
+use super::fault::{Fault, Faults};
+use super::object::{Object, ObjectId};
+use super::read::Node;
+
+/// Hosts of one policy.
+pub const HOSTS: RangeInclusive<usize> = 1..=64;
+/// Routes of one policy.
+pub const ROUTES: RangeInclusive<usize> = 0..=256;
+/// Methods of one route.
+pub const METHODS: RangeInclusive<usize> = 0..=16;
+/// Labels of one selector.
+pub const LABELS: RangeInclusive<usize> = 1..=16;
+/// Longest name of a route, in bytes.
+pub const ROUTE_NAME: usize = 63;
+
+const FIELDS: [&str; 7] = ["applicationRef", "hosts", "selector", "mode", "preflight", "deny", "routes"];
+const ROUTE_FIELDS: [&str; 6] = ["name", "path", "methods", "allow", "deny", "anonymous"];
+
+/// A policy as it was read: what can be enforced of it, and where.
+#[derive(Debug)]
+pub struct ReadPolicy {
+    /// The rules, poisoned where they are broken.
+    pub policy: Arc<Policy>,
+    /// The hosts that it names, without the broken ones.
+    pub hosts: Vec<HostPattern>,
+    /// Which sidecars enforce it; `None`: every gateway does.
+    pub selector: Option<Selector>,
+    /// A host of it is broken.
+    pub host_poison: Option<Poison>,
+    /// Everything that is wrong with it.
+    pub faults: Vec<Fault>,
+}
+
+/// Labels that a pod must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// All of these.
+    Labels(BTreeMap<String, String>),
+    /// Broken: whichever pod was meant, the policy denies there.
+    EveryPod,
+}
+
+impl Selector {
+    /// Whether a pod with these labels is meant.
+    #[must_use]
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        match self {
+            Self::Labels(wanted) => wanted.iter().all(|(key, value)| labels.get(key) == Some(value)),
+            Self::EveryPod => true,
+        }
+    }
+}
+
+/// What the reference to the application came to.
+pub(super) struct Reference<'a> {
+    /// The application, if the reference is sound and permitted.
+    pub(super) target: Option<&'a ObjectId>,
+    /// What is there, if that is sound.
+    pub(super) application: Option<&'a Application>,
+    /// Whether anything is there.
+    pub(super) exists: bool,
+}
+
+/// Reads a policy. Faults of the reference itself are in `faults` already.
+pub(super) fn read(object: &Object, reference: &Reference<'_>, faults: Faults<'_>) -> ReadPolicy {
+    let outside = faults.count();
+    super::reference::envelope(object, &faults);
+    let spec = Node::top(&object.body, "spec", &faults);
+    let _is_object = spec.object(&FIELDS);
+    let whole = Whole::read(&spec);
+    // What is wrong up to here concerns the policy as a whole, except a reference that does not resolve.
+    let poison = poison(&faults, outside);
+    unresolved(&spec, reference);
+    let hosts = hosts(&spec, whole.selector.is_some());
+    let before = faults.count();
+    let deny = entry::list(&spec.field("deny"), reference.application);
+    let deny = deny.ok_or_else(|| poison_after(&faults, before));
+    let (routes, of_routes) = routes(&spec, reference.application);
+    let id = PolicyId { namespace: Arc::clone(&object.id.namespace), name: Arc::clone(&object.id.name) };
+    let policy = Policy {
+        seniority: Seniority { created: object.created.unwrap_or(i128::MAX), id },
+        mode: whole.mode,
+        preflight: whole.preflight,
+        application: reference.application.map(|application| application.profile.id.clone()),
+        group_overage: reference.application.map_or(GroupOverage::Deny, |application| application.group_overage),
+        deny,
+        routes,
+        poison: poison.or(of_routes),
+    };
+    let (hosts, host_poison) = hosts;
+    ReadPolicy { policy: Arc::new(policy), hosts, selector: whole.selector, host_poison, faults: faults.into_vec() }
+}
+
+/// The first fault after so many others, as the reason to deny.
+fn poison(faults: &Faults<'_>, count: usize) -> Option<Poison> {
+    faults.first_after(count).map(|fault| Poison(format!("{}: {}", fault.path, fault.problem).into()))
+}
+
+fn poison_after(faults: &Faults<'_>, count: usize) -> Poison {
+    poison(faults, count).unwrap_or_else(|| Poison("is broken".into()))
+}
+
+/// What says how a policy works.
+struct Whole {
+    mode: Mode,
+    preflight: Preflight,
+    selector: Option<Selector>,
+}
+
+impl Whole {
+    /// What cannot be read is taken for the strictest.
+    fn read(spec: &Node<'_, '_>) -> Self {
+        let modes = [("Enforce", Mode::Enforce), ("Shadow", Mode::Shadow)];
+        let preflights = [("Deny", Preflight::Deny), ("Allow", Preflight::Allow)];
+        Self {
+            mode: spec.field("mode").choice(&modes).unwrap_or(Mode::Enforce),
+            preflight: spec.field("preflight").choice(&preflights).unwrap_or(Preflight::Deny),
+            selector: selector(&spec.field("selector")),
+        }
+    }
+}
+
+fn selector(node: &Node<'_, '_>) -> Option<Selector> {
+    if !node.is_present() {
+        return None;
+    }
+    if !node.object(&["matchLabels"]) {
+        return Some(Selector::EveryPod);
+    }
+    let labels = node.field("matchLabels");
+    if !labels.need("write the labels of the pods, as in {app: orders}") {
+        return Some(Selector::EveryPod);
+    }
+    let read = labels.texts(&LABELS).map(|labels| {
+        Selector::Labels(labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+    });
+    Some(read.unwrap_or(Selector::EveryPod))
+}
+
+fn unresolved(spec: &Node<'_, '_>, reference: &Reference<'_>) {
+    let Some(target) = reference.target else { return };
+    let node = spec.field("applicationRef");
+    match (reference.application, reference.exists) {
+        (Some(_), _) => {}
+        (None, true) => node.fault(format!("refers to {target}, which is invalid; mend that one first")),
+        (None, false) => node.fault(format!("refers to {target}, which is not there")),
+    }
+}
+
+/// The sound hosts, and what is wrong with the others.
+fn hosts(spec: &Node<'_, '_>, has_selector: bool) -> (Vec<HostPattern>, Option<Poison>) {
+    let (node, before) = (spec.field("hosts"), spec.faults().count());
+    if !node.need("list the hosts, as in [orders.example.com]; [\"*\"] only with a selector") {
+        return (Vec::new(), poison(spec.faults(), before));
+    }
+    let mut hosts = Vec::new();
+    for (at, item) in node.list(&HOSTS).into_iter().flatten().enumerate() {
+        let item = node.item(at, item);
+        if !item.need("write a host") {
+            continue;
+        }
+        match item.parse(512, HostPattern::parse) {
+            Some(HostPattern::Any) if !has_selector => {
+                item.fault("`*` needs a selector, since it would cover the hosts of everybody");
+            }
+            Some(host) if hosts.contains(&host) => item.fault(format!("names `{host}` twice")),
+            Some(host) => hosts.push(host),
+            None => {}
+        }
+    }
+    (hosts, poison(spec.faults(), before))
+}
+
+/// The routes, and what is wrong with them that concerns the whole policy.
+fn routes(spec: &Node<'_, '_>, application: Option<&Application>) -> (Vec<Arc<Route>>, Option<Poison>) {
+    let (node, before) = (spec.field("routes"), spec.faults().count());
+    if !node.need("list the routes, or write `routes: []` to deny everything") {
+        return (Vec::new(), poison(spec.faults(), before));
+    }
+    let Some(items) = node.list(&ROUTES) else { return (Vec::new(), poison(spec.faults(), before)) };
+    let (mut routes, mut spoiled) = (Vec::<Route>::new(), None);
+    for (at, item) in items.iter().enumerate() {
+        let item = node.item(at, item);
+        let before = spec.faults().count();
+        match route(&item, application) {
+            Some(route) => add(&mut routes, route, &item),
+            None => spoiled = spoiled.or_else(|| poison(spec.faults(), before)),
+        }
+    }
+    (routes.into_iter().map(Arc::new).collect(), spoiled)
+}
+
+/// Two routes of one policy for the same template and method: nobody can tell which one was meant, so both deny.
+fn add(routes: &mut Vec<Route>, mut route: Route, node: &Node<'_, '_>) {
+    for other in routes.iter_mut() {
+        let problem = if other.name == route.name {
+            format!("another route is called `{}`, too", route.name)
+        } else if other.template.shape() == route.template.shape() && overlap(&other.methods, &route.methods) {
+            format!("covers the same path and method as the route `{}`", other.name)
+        } else {
+            continue;
+        };
+        node.fault(problem.clone());
+        let poison = Poison(problem.into());
+        other.access = Access::Poisoned(poison.clone());
+        route.access = Access::Poisoned(poison);
+    }
+    routes.push(route);
+}
+
+fn overlap(one: &Methods, other: &Methods) -> bool {
+    match (one, other) {
+        (Methods::All, Methods::All) => true,
+        (Methods::Only(one), Methods::Only(other)) => one.iter().any(|method| other.contains(method)),
+        (Methods::All, Methods::Only(_)) | (Methods::Only(_), Methods::All) => false,
+    }
+}
+
+/// One route, poisoned if anything but its path is broken. `None`: without a path nobody knows what it is for.
+fn route(node: &Node<'_, '_>, application: Option<&Application>) -> Option<Route> {
+    let before = node.faults().count();
+    let fields = node.object(&ROUTE_FIELDS);
+    let path = node.field("path");
+    let template = (fields && path.need("write the path, as in /orders/{id}"))
+        .then(|| path.parse(MAX_TEMPLATE, PathTemplate::parse))
+        .flatten()?;
+    let named = node.field("name");
+    let name = named.need("name the route; records and answers refer to it").then(|| named.text(ROUTE_NAME)).flatten();
+    let name = name.unwrap_or_else(|| template.as_str());
+    let methods = methods(&node.field("methods"));
+    let access = access(node, application);
+    let access = poison(node.faults(), before).map_or(access, |poison| Some(Access::Poisoned(poison)));
+    Some(Route {
+        name: name.into(),
+        methods: methods.unwrap_or(Methods::All),
+        access: access.unwrap_or_else(|| Access::Poisoned(Poison("is broken".into()))),
+        template,
+    })
+}
+
+fn methods(node: &Node<'_, '_>) -> Option<Methods> {
+    if !node.is_present() {
+        return Some(Methods::All);
+    }
+    let methods: Vec<Box<str>> = node.each(&METHODS, |item| {
+        let text = item.need("write a method").then(|| item.text(32)).flatten()?;
+        if is_method(text.as_bytes()) {
+            return Some(text.into());
+        }
+        item.fault(format!("`{text}` must be a method in upper case, as in GET"));
+        None
+    })?;
+    Some(if methods.is_empty() { Methods::All } else { Methods::Only(methods) })
+}
+
+fn access(node: &Node<'_, '_>, application: Option<&Application>) -> Option<Access> {
+    let (allow, deny) = (node.field("allow"), node.field("deny"));
+    if node.field("anonymous").truth() == Some(true) {
+        for list in [allow, deny].iter().filter(|list| list.is_present()) {
+            list.fault("means nothing on an anonymous route, which asks for no token; remove it");
+        }
+        return Some(Access::Anonymous);
+    }
+    if !allow.need(&format!(
+        "list up to {MAX_ENTRIES} entries, or write `allow: []` for nobody or `anonymous: true` for everybody"
+    )) {
+        return None;
+    }
+    let (allow, deny) = (entry::list(&allow, application), entry::list(&deny, application));
+    Some(Access::Entries { allow: allow?, deny: deny? })
+}

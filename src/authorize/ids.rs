@@ -37,6 +37,6 @@ mod tests {
         let ids = DecisionIds::default();
         let (first, second) = (ids.next(), ids.next());
         assert_ne!(first, second);
-        assert_eq!(first.as_str()[..16], second.as_str()[..16]);
+        assert_eq!(first.as_str().get(..16), second.as_str().get(..16));
     }
 }

@@ -68,8 +68,11 @@ fn decided(access: Access, cause: Cause) -> Verdict {
     };
     let table = Arc::new(HostTable::build(vec![Arc::new(policy)], None));
     let snapshot = Snapshot::new([(HostPattern::parse("orders.example.com").unwrap(), table)], None);
-    let headers =
-        lines(if cause == Cause::Preflight { &[("origin", "o"), ("access-control-request-method", "GET")] } else { &[] });
+    let headers = lines(if cause == Cause::Preflight {
+        &[("origin", "o"), ("access-control-request-method", "GET")]
+    } else {
+        &[]
+    });
     let method = Bytes::from_static(if cause == Cause::Preflight { b"OPTIONS" } else { b"GET" });
     let (host, target) = (Bytes::from_static(b"orders.example.com"), Bytes::from_static(b"/orders"));
     let request = Request { method: &method, host: &host, target: &target, headers: &headers };
