@@ -27,10 +27,38 @@ use super::world::{APP, CLOCK, PROFILE, USER, USER_V1, snapshot};
 
 /// For mutations.
 pub const WORDS: &[&str] = &[
-    "GET", "HEAD", "POST", "OPTIONS", "get", "orders.example.com", "ORDERS.example.com:443", "a.example.com", "/healthz", "/orders/7",
-    "/jobs/a/b", "/broken", "/admin", "/public", "//admin", "/orders/..%2fadmin", "/orders/7;x", "?", "authorization", "Authorization",
-    "x-http-method-override", "origin", "access-control-request-method", ":path", "x-entrance-subject", "x_entrance_subject", "\n", "\u{12}",
-    "\u{1a}", "j", USER, APP,
+    "GET",
+    "HEAD",
+    "POST",
+    "OPTIONS",
+    "get",
+    "orders.example.com",
+    "ORDERS.example.com:443",
+    "a.example.com",
+    "/healthz",
+    "/orders/7",
+    "/jobs/a/b",
+    "/broken",
+    "/admin",
+    "/public",
+    "//admin",
+    "/orders/..%2fadmin",
+    "/orders/7;x",
+    "?",
+    "authorization",
+    "Authorization",
+    "x-http-method-override",
+    "origin",
+    "access-control-request-method",
+    ":path",
+    "x-entrance-subject",
+    "x_entrance_subject",
+    "\n",
+    "\u{12}",
+    "\u{1a}",
+    "j",
+    USER,
+    APP,
 ];
 
 struct Bench {
@@ -39,7 +67,8 @@ struct Bench {
     metrics: Arc<Metrics>,
 }
 
-struct NoKeys;
+/// Knows no key; those of the world are static.
+pub struct NoKeys;
 
 impl Keys for NoKeys {
     fn authority(&self, _: &Discovery) -> Option<Arc<Authority>> {
@@ -185,7 +214,13 @@ fn admits(request: &Request<'_>, lines: &[(Bytes, Bytes)]) -> bool {
         return host.ends_with(".example.com") && path == "/public";
     }
     let method = |wanted: &str| *request.method == wanted.as_bytes();
-    let values = |name: &str| lines.iter().filter(|(line, _)| line.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value).collect::<Vec<_>>();
+    let values = |name: &str| {
+        lines
+            .iter()
+            .filter(|(line, _)| line.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+            .collect::<Vec<_>>()
+    };
     let segments: Vec<&str> = path[1..].split('/').collect();
     let order = segments.len() == 2 && segments[0] == "orders" && !segments[1].is_empty();
     let job = segments.len() >= 2 && segments[0] == "jobs";

@@ -18,11 +18,44 @@ use super::world::{API, API_URI, NOW, TENANT, profile};
 
 /// For mutations.
 pub const WORDS: &[&str] = &[
-    "\"alg\":\"none\"", "\"alg\":\"HS256\"", "RS256", "\"kid\":\"k1\"", "\"typ\":\"JWT\"", "\"crit\":[\"exp\"],", "\"b64\":false,",
-    "\"nonce\":\"n\",", "\"jwk\":{},", "\"tid\":", "\"Tid\":", "\"iss\":", "\"aud\":", "\"oid\":", "\"sub\":", "\"idtyp\":\"app\",",
-    "\"idtyp\":\"user\",", "\"scp\":\"Read\",", "\"roles\":[\"Jobs.Run\"],", "\"cnf\":{},", "\"c_hash\":\"x\",", "\"appid\":",
-    "\"azp\":", "\"ver\":\"1.0\"", "\"ver\":\"2.0\"", "9007199254740992", "1800000061", "1799999940", "1e19", "1.5", "null", "[]",
-    "{}", "\"", ",", "\\u0074id", "\n", "https://login.microsoftonline.com/11111111-1111-4111-8111-111111111111/v2.0",
+    "\"alg\":\"none\"",
+    "\"alg\":\"HS256\"",
+    "RS256",
+    "\"kid\":\"k1\"",
+    "\"typ\":\"JWT\"",
+    "\"crit\":[\"exp\"],",
+    "\"b64\":false,",
+    "\"nonce\":\"n\",",
+    "\"jwk\":{},",
+    "\"tid\":",
+    "\"Tid\":",
+    "\"iss\":",
+    "\"aud\":",
+    "\"oid\":",
+    "\"sub\":",
+    "\"idtyp\":\"app\",",
+    "\"idtyp\":\"user\",",
+    "\"scp\":\"Read\",",
+    "\"roles\":[\"Jobs.Run\"],",
+    "\"cnf\":{},",
+    "\"c_hash\":\"x\",",
+    "\"appid\":",
+    "\"azp\":",
+    "\"ver\":\"1.0\"",
+    "\"ver\":\"2.0\"",
+    "9007199254740992",
+    "1800000061",
+    "1799999940",
+    "1e19",
+    "1.5",
+    "null",
+    "[]",
+    "{}",
+    "\"",
+    ",",
+    "\\u0074id",
+    "\n",
+    "https://login.microsoftonline.com/11111111-1111-4111-8111-111111111111/v2.0",
     "https://sts.windows.net/11111111-1111-4111-8111-111111111111/",
 ];
 
@@ -44,7 +77,9 @@ static SIGNER: LazyLock<Signer> = LazyLock::new(|| {
 impl Signer {
     fn sign(&self, signed: &str) -> String {
         let mut signature = vec![0; self.pair.public_modulus_len()];
-        self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).expect("a signature");
+        self.pair
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
+            .expect("a signature");
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 }
@@ -54,19 +89,8 @@ impl Signer {
 /// # Panics
 /// Something is accepted that must not be, or the caller is not the one whom the payload names.
 pub fn signed(data: &[u8]) {
-    let (header, payload) = match data.iter().position(|byte| *byte == b'\n') {
-        Some(at) => (&data[..at], &data[at + 1..]),
-        None => (data, &[][..]),
-    };
-    let text = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
-    let raw = |token: String| RawToken::new(Bytes::from(token));
-    let unsigned = raw(format!("{text}.{}", URL_SAFE_NO_PAD.encode([1; 256])));
-    // signing is dear: what is refused without a look at the signature stays refused
-    if inspect(&unsigned, &SIGNER.profile).is_err() {
-        return;
-    }
-    assert!(judge(&unsigned, &SIGNER.profile).is_err(), "accepted without a signature");
-    if let Ok(caller) = judge(&raw(SIGNER.sign(&text)), &SIGNER.profile) {
+    let (header, payload) = parts(data);
+    if let Some(caller) = judged(header, payload) {
         let read = |bytes| match serde_json::from_slice(bytes) {
             Ok(Value::Object(members)) => members,
             Ok(_) | Err(_) => panic!("accepted something that is no object"),
@@ -74,6 +98,30 @@ pub fn signed(data: &[u8]) {
         plain_header(&read(header));
         plain_payload(&read(payload), &caller);
     }
+}
+
+/// Whether the two texts, signed, make an access token.
+#[must_use]
+pub fn accepted(data: &[u8]) -> bool {
+    let (header, payload) = parts(data);
+    judged(header, payload).is_some()
+}
+
+fn parts(data: &[u8]) -> (&[u8], &[u8]) {
+    match data.iter().position(|byte| *byte == b'\n') {
+        Some(at) => (&data[..at], &data[at + 1..]),
+        None => (data, &[][..]),
+    }
+}
+
+fn judged(header: &[u8], payload: &[u8]) -> Option<Caller> {
+    let text = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+    let raw = |token: String| RawToken::new(Bytes::from(token));
+    let unsigned = raw(format!("{text}.{}", URL_SAFE_NO_PAD.encode([1; 256])));
+    // signing is dear: what is refused without a look at the signature stays refused
+    inspect(&unsigned, &SIGNER.profile).ok()?;
+    assert!(judge(&unsigned, &SIGNER.profile).is_err(), "accepted without a signature");
+    judge(&raw(SIGNER.sign(&text)), &SIGNER.profile).ok()
 }
 
 fn plain_header(header: &Map<String, Value>) {
@@ -114,8 +162,12 @@ fn plain_payload(claims: &Map<String, Value>, caller: &Caller) {
         CallerKind::User => assert!(!caller.scopes.is_empty() && text("oid") != text("sub")),
         CallerKind::Workload => assert!(caller.scopes.is_empty() && !caller.roles.is_empty()),
     }
-    let roles: Vec<&str> = claims.get("roles").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let roles: Vec<&str> =
+        claims.get("roles").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     assert!(caller.roles.iter().all(|role| roles.contains(&&**role)), "a role out of nowhere");
-    assert!(caller.scopes.iter().all(|scope| text("scp").split(' ').any(|word| word == &**scope)), "a scope out of nowhere");
+    assert!(
+        caller.scopes.iter().all(|scope| text("scp").split(' ').any(|word| word == &**scope)),
+        "a scope out of nowhere"
+    );
     assert_eq!(&caller.claims.0, claims);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use entrance::identity::Caller;
-use entrance::policy::condition::{Condition, Facts};
+use entrance::policy::condition::{Condition, ConditionError, Facts};
 use entrance::policy::path::Canonical;
 use entrance::policy::template::PathTemplate;
 use entrance::request::Request;
@@ -17,10 +17,72 @@ use super::world::{NOW, PROFILE, USER};
 
 /// For mutations.
 pub const WORDS: &[&str] = &[
-    "request.", "params.", "caller.", "claims.", "now", "headers", "path", "query", "method", "host", "oid", "roles", "groups", "acct", "email",
-    "[\"", "\"]", "\"upn\"", " in ", " == ", " != ", " && ", " || ", "!", "-", "(", ")", "[", "]", "{", "}", "?", ":", ".exists(x, ", ".all(x, ",
-    ".map(x, ", ".filter(x, ", ".size()", ".matches(\"", ".startsWith(\"", "has(", "size(", "timestamp(", "duration(", "int(", "string(", "1", "0",
-    "9223372036854775807", "1.5", "true", "null", "\"a\"", "b\"a\"", "'", "\\", "..", "%", "/", "*", "+", "x", ",", "(a{1000}){1000}", "\n", "//",
+    "request.",
+    "params.",
+    "caller.",
+    "claims.",
+    "now",
+    "headers",
+    "path",
+    "query",
+    "method",
+    "host",
+    "oid",
+    "roles",
+    "groups",
+    "acct",
+    "email",
+    "[\"",
+    "\"]",
+    "\"upn\"",
+    " in ",
+    " == ",
+    " != ",
+    " && ",
+    " || ",
+    "!",
+    "-",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    "?",
+    ":",
+    ".exists(x, ",
+    ".all(x, ",
+    ".map(x, ",
+    ".filter(x, ",
+    ".size()",
+    ".matches(\"",
+    ".startsWith(\"",
+    "has(",
+    "size(",
+    "timestamp(",
+    "duration(",
+    "int(",
+    "string(",
+    "1",
+    "0",
+    "9223372036854775807",
+    "1.5",
+    "true",
+    "null",
+    "\"a\"",
+    "b\"a\"",
+    "'",
+    "\\",
+    "..",
+    "%",
+    "/",
+    "*",
+    "+",
+    "x",
+    ",",
+    "(a{1000}){1000}",
+    "\n",
+    "//",
 ];
 
 /// The longest that compiling and evaluating may take, in an unoptimised build on a busy machine.
@@ -50,16 +112,30 @@ pub fn condition(data: &[u8]) {
 }
 
 fn evaluate(condition: &Condition) {
+    let first = holds(condition, &CALLER, b"canary");
+    assert_eq!(first, holds(condition, &CALLER, b"canary"), "one condition, two answers");
+    let mut other = CALLER.clone();
+    for claim in CHANGEABLE {
+        other.claims.0.insert(claim.into(), "mallory@evil.example".into());
+    }
+    assert_eq!(first, holds(condition, &other, b"another"), "a user or a secret decides");
+}
+
+/// Claims that the user or somebody in another tenant sets.
+const CHANGEABLE: [&str; 6] = ["email", "upn", "name", "preferred_username", "unique_name", "verified_primary_email"];
+
+fn holds(condition: &Condition, caller: &Caller, secret: &'static [u8]) -> Result<bool, ConditionError> {
     let text = Bytes::from_static;
     let headers = vec![
         (text(b"x-tenant"), text(b"contoso")),
-        (text(b"authorization"), text(b"Bearer canary")),
-        (text(b"cookie"), text(b"canary")),
+        (text(b"Authorization"), text(secret)),
+        (text(b"cookie"), text(secret)),
+        (text(b":path"), text(secret)),
     ];
     let (method, host, target) = (text(b"GET"), text(b"orders.example.com"), text(b"/orders/7?full=1"));
     let request = Request { method: &method, host: &host, target: &target, headers: &headers };
     let path = Canonical::parse(&target).expect("a path");
-    let facts = Facts { request: &request, path: &path, host: "orders.example.com", template: &TEMPLATE, caller: &CALLER, now: NOW };
-    let first = condition.holds(&facts);
-    assert_eq!(first, condition.holds(&facts), "one condition, two answers");
+    let facts =
+        Facts { request: &request, path: &path, host: "orders.example.com", template: &TEMPLATE, caller, now: NOW };
+    condition.holds(&facts)
 }

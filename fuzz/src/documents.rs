@@ -17,16 +17,53 @@ use super::world::{JWKS, USER, profile, tenant};
 
 /// For mutations of key sets.
 pub const KEY_WORDS: &[&str] = &[
-    "\"keys\":[", "{\"kty\":\"RSA\"", "\"kty\":\"oct\"", "\"use\":\"enc\"", "\"alg\":\"RS512\"", "\"alg\":\"HS256\"", "\"kid\":\"k1\"",
-    "\"kid\":\"\"", "\"n\":", "\"e\":\"AQAB\"", "\"e\":\"Aw\"", "\"d\":\"AQ\"", "\"key_ops\":[\"sign\"]", "\"issuer\":", "{tenantid}",
-    "\"cloud_instance_name\":", "null", "]", "}", "AAAA",
+    "\"keys\":[",
+    "{\"kty\":\"RSA\"",
+    "\"kty\":\"oct\"",
+    "\"use\":\"enc\"",
+    "\"alg\":\"RS512\"",
+    "\"alg\":\"HS256\"",
+    "\"kid\":\"k1\"",
+    "\"kid\":\"\"",
+    "\"n\":",
+    "\"e\":\"AQAB\"",
+    "\"e\":\"Aw\"",
+    "\"d\":\"AQ\"",
+    "\"key_ops\":[\"sign\"]",
+    "\"issuer\":",
+    "{tenantid}",
+    "\"cloud_instance_name\":",
+    "null",
+    "]",
+    "}",
+    "AAAA",
 ];
 
 /// For mutations of metadata.
 pub const METADATA_WORDS: &[&str] = &[
-    "\"issuer\":", "\"jwks_uri\":", "\"cloud_instance_name\":", "https://", "http://", "//", "\\\\", "@", "#", "?", ":443", "{tenantid}",
-    "login.microsoftonline.com", "contoso.ciamlogin.com", ".ciamlogin.com", "evil.example", "11111111-1111-4111-8111-111111111111",
-    "/v2.0", "\\u0000", "\\t", " ", "..", "%2f",
+    "\"issuer\":",
+    "\"jwks_uri\":",
+    "\"cloud_instance_name\":",
+    "https://",
+    "http://",
+    "//",
+    "\\\\",
+    "@",
+    "#",
+    "?",
+    ":443",
+    "{tenantid}",
+    "login.microsoftonline.com",
+    "contoso.ciamlogin.com",
+    ".ciamlogin.com",
+    "evil.example",
+    "11111111-1111-4111-8111-111111111111",
+    "/v2.0",
+    "\\u0000",
+    "\\t",
+    " ",
+    "..",
+    "%2f",
 ];
 
 /// The modulus of the good key.
@@ -57,7 +94,8 @@ pub fn jwks(data: &[u8]) {
         usable(element);
     }
     let own = parsed.keys.iter().any(|(kid, _)| {
-        kid == "k1" && elements.iter().any(|element| element["kid"] == kid && decoded(&element["n"]).as_ref() == Some(&MODULUS))
+        kid == "k1"
+            && elements.iter().any(|element| element["kid"] == kid && decoded(&element["n"]).as_ref() == Some(&MODULUS))
     });
     let token = RawToken::new(Bytes::from_static(after_scheme(USER).as_bytes()));
     if judge(&token, &profile(&parsed.keys)).is_ok() {
@@ -77,7 +115,8 @@ fn usable(element: &Value) {
 
 /// One authority whose issuer is published, and one that is known by its host.
 static SOURCES: LazyLock<[Arc<Discovery>; 2]> = LazyLock::new(|| {
-    let custom = CustomAuthority::parse("https://contoso.ciamlogin.com/11111111-1111-4111-8111-111111111111").expect("a URL");
+    let custom =
+        CustomAuthority::parse("https://contoso.ciamlogin.com/11111111-1111-4111-8111-111111111111").expect("a URL");
     [Issuer::Cloud(Cloud::Public), Issuer::Custom(custom)].map(|issuer| issuer.discovery(tenant(), Version::V2))
 });
 
@@ -97,7 +136,10 @@ pub fn metadata(data: &[u8]) {
         }
         assert!(source.metadata_url.contains("ciamlogin.com"), "another issuer: {issuer}");
         let url = Url::parse(&issuer).expect("accepted an issuer that is no address");
-        assert!(url.host_str().is_some_and(|host| host == "ciamlogin.com" || host.ends_with(".ciamlogin.com")), "{issuer} for {own:?}");
+        assert!(
+            url.host_str().is_some_and(|host| host == "ciamlogin.com" || host.ends_with(".ciamlogin.com")),
+            "{issuer} for {own:?}"
+        );
         assert!(issuer.contains(&tenant().to_string()));
     }
 }

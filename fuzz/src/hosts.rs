@@ -8,8 +8,34 @@ use entrance::policy::table::HostTable;
 
 /// For mutations.
 pub const WORDS: &[&str] = &[
-    "\n", ".", "*.", "*", ":", ":443", ":99999", ":0x1", "@", ",", "[::1]", "[", "]", "xn--", "EXAMPLE", "example.com", "a.", "..", "-", "_",
-    "%2e", "/", "\\", " ", "\0", "ß", "ſ", "。",
+    "\n",
+    ".",
+    "*.",
+    "*",
+    ":",
+    ":443",
+    ":99999",
+    ":0x1",
+    "@",
+    ",",
+    "[::1]",
+    "[",
+    "]",
+    "xn--",
+    "EXAMPLE",
+    "example.com",
+    "a.",
+    "..",
+    "-",
+    "_",
+    "%2e",
+    "/",
+    "\\",
+    " ",
+    "\0",
+    "ß",
+    "ſ",
+    "。",
 ];
 
 /// The target.
@@ -43,7 +69,11 @@ pub fn host(data: &[u8]) {
 fn one_spelling(host: &Host<'_>, raw: &[u8]) {
     let text = host.as_str();
     assert!((1..=253).contains(&text.len()));
-    assert!(!text.bytes().any(|byte| byte.is_ascii_uppercase() || b",@/\\ *?#%".contains(&byte) || !byte.is_ascii_graphic()));
+    assert!(
+        !text
+            .bytes()
+            .any(|byte| byte.is_ascii_uppercase() || b",@/\\ *?#%".contains(&byte) || !byte.is_ascii_graphic())
+    );
     assert!(text.starts_with('[') || !text.contains(':'), "a port is left");
     assert!(!text.ends_with('.') && !text.starts_with('.') && !text.contains(".."));
     let again = Host::parse(text.as_bytes()).expect("a host is a host");

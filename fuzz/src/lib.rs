@@ -9,6 +9,7 @@ pub mod condition;
 pub mod documents;
 pub mod hosts;
 pub mod paths;
+pub mod resources;
 pub mod templates;
 pub mod token;
 pub mod world;
@@ -36,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "host", entry: hosts::host, runs: 20_000, words: hosts::WORDS },
     Target { name: "template", entry: templates::template, runs: 20_000, words: templates::WORDS },
     Target { name: "condition", entry: condition::condition, runs: 5_000, words: condition::WORDS },
+    Target { name: "resources", entry: resources::resources, runs: 3_000, words: resources::WORDS },
 ];
 
 /// Runs one target on one input.

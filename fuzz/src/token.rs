@@ -8,8 +8,23 @@ use super::world::{APP, NOW, PROFILE, USER, USER_V1};
 
 /// For mutations.
 pub const WORDS: &[&str] = &[
-    "Bearer ", "bearer ", "PoP ", "Basic ", ".", "..", ",", " ", "=", "eyJhbGciOiJub25lIn0", "eyJ", "AAAA", "\0", "\n", USER,
-    APP, USER_V1,
+    "Bearer ",
+    "bearer ",
+    "PoP ",
+    "Basic ",
+    ".",
+    "..",
+    ",",
+    " ",
+    "=",
+    "eyJhbGciOiJub25lIn0",
+    "eyJ",
+    "AAAA",
+    "\0",
+    "\n",
+    USER,
+    APP,
+    USER_V1,
 ];
 
 /// The values that are to be accepted.

@@ -123,7 +123,8 @@ pub fn route(template: &str, method: &str, access: Access) -> Route {
 pub fn snapshot() -> Arc<Snapshot> {
     let allow = |entry| Access::Entries { allow: vec![entry], deny: Vec::new() };
     let scope = || Entry { callers: Some(CallerKind::User), scopes: Some(vec!["Read".into()]), ..Entry::default() };
-    let role = || Entry { callers: Some(CallerKind::Workload), roles: Some(vec!["Jobs.Run".into()]), ..Entry::default() };
+    let role =
+        || Entry { callers: Some(CallerKind::Workload), roles: Some(vec!["Jobs.Run".into()]), ..Entry::default() };
     let orders = policy(
         "orders",
         vec![
