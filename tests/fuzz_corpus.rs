@@ -166,6 +166,27 @@ fn what_is_genuine_and_sound_gets_through() {
     for seed in checks {
         assert!(entries::check::permits(&read("check_request", seed)), "{seed}");
     }
+    let conditions = [
+        ("header", Some(true)),
+        ("query", Some(true)),
+        ("regex", Some(true)),
+        ("filter-and-map", Some(true)),
+        ("office-hours", Some(true)),
+        ("own-object", Some(false)),
+        ("as-deep-as-allowed", Some(true)),
+        ("sum-as-deep-as-allowed", Some(true)),
+        ("lists-as-deep-as-allowed", Some(false)),
+        ("calls-as-deep-as-allowed", None),
+        ("forbidden-claim", None),
+        ("large-regex", None),
+        ("pattern-of-the-request", None),
+        ("text-that-grows-in-a-loop", None),
+        ("a-secret-header", None),
+    ];
+    for (seed, expected) in conditions {
+        let source = String::from_utf8(read("condition", seed)).unwrap();
+        assert_eq!(entries::condition::says(&source), expected, "{seed}");
+    }
     // GET with each of two tokens on /healthz, GET with the user's on an order, POST with the workload's on a job
     assert_eq!(entries::resources::permits(&read("resources", "sound")), 4);
     assert_eq!(entries::resources::permits(&read("resources", "broken-entry")), 3);

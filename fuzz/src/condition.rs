@@ -139,3 +139,10 @@ fn holds(condition: &Condition, caller: &Caller, secret: &'static [u8]) -> Resul
         Facts { request: &request, path: &path, host: "orders.example.com", template: &TEMPLATE, caller, now: NOW };
     condition.holds(&facts)
 }
+
+/// What the expression says to the usual request of the user; `None` if it is no condition, or fails.
+#[must_use]
+pub fn says(source: &str) -> Option<bool> {
+    let condition = Condition::compile(source).ok()?;
+    holds(&condition, &CALLER, b"canary").ok()
+}

@@ -109,6 +109,8 @@ fn condition(text: &str) -> Result<Condition, String> {
         | ConditionFault::Syntax(_)
         | ConditionFault::UnknownName(_)
         | ConditionFault::ClaimsAsWhole
+        | ConditionFault::Grows
+        | ConditionFault::Pattern(_)
         | ConditionFault::TooDeep => fault.to_string(),
     })
 }
