@@ -1,6 +1,7 @@
 //! `claims`: `HEADER\nPAYLOAD`, signed here whatever they say. Accepted is only what a second, plain reading of the two
 //! texts finds to be an Entra access token for the application, now.
 
+use std::fmt;
 use std::sync::LazyLock;
 
 use aws_lc_rs::rand::SystemRandom;
@@ -11,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use entrance::identity::{Caller, CallerKind};
 use entrance::token::{Profile, RawToken, inspect, jwks};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
 
 use super::token::judge;
@@ -91,9 +93,11 @@ impl Signer {
 pub fn signed(data: &[u8]) {
     let (header, payload) = parts(data);
     if let Some(caller) = judged(header, payload) {
-        let read = |bytes| match serde_json::from_slice(bytes) {
-            Ok(Value::Object(members)) => members,
-            Ok(_) | Err(_) => panic!("accepted something that is no object"),
+        let read = |bytes| {
+            let First(first) = serde_json::from_slice(bytes).expect("accepted something that is no object");
+            let last: Map<String, Value> = serde_json::from_slice(bytes).expect("accepted something that is no object");
+            assert_eq!(first, last, "accepted what two readers read differently");
+            last
         };
         plain_header(&read(header));
         plain_payload(&read(payload), &caller);
@@ -122,6 +126,33 @@ fn judged(header: &[u8], payload: &[u8]) -> Option<Caller> {
     inspect(&unsigned, &SIGNER.profile).ok()?;
     assert!(judge(&unsigned, &SIGNER.profile).is_err(), "accepted without a signature");
     judge(&raw(SIGNER.sign(&text)), &SIGNER.profile).ok()
+}
+
+/// An object as a reader sees it who takes the first of two members of one name; serde_json takes the last.
+struct First(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for First {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FirstWins)
+    }
+}
+
+struct FirstWins;
+
+impl<'de> Visitor<'de> for FirstWins {
+    type Value = First;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<First, A::Error> {
+        let mut map = Map::new();
+        while let Some((name, value)) = members.next_entry::<String, Value>()? {
+            map.entry(name).or_insert(value);
+        }
+        Ok(First(map))
+    }
 }
 
 fn plain_header(header: &Map<String, Value>) {

@@ -36,7 +36,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "path", entry: paths::path, runs: 20_000, words: paths::WORDS },
     Target { name: "host", entry: hosts::host, runs: 20_000, words: hosts::WORDS },
     Target { name: "template", entry: templates::template, runs: 20_000, words: templates::WORDS },
-    Target { name: "condition", entry: condition::condition, runs: 5_000, words: condition::WORDS },
+    Target { name: "condition", entry: condition::condition, runs: 2_000, words: condition::WORDS },
     Target { name: "resources", entry: resources::resources, runs: 3_000, words: resources::WORDS },
 ];
 

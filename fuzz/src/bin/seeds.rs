@@ -257,6 +257,9 @@ fn checks([user, app]: &[String; 2]) {
     write("check_request", "raw-headers", message(raw.clone()));
     raw.header_map = Some(HeaderMap { headers: vec![line(user), line(app)] });
     write("check_request", "two-tokens-in-raw-headers", message(raw.clone()));
+    let both = HeaderValue { value: app.clone(), ..line(user) };
+    raw.header_map = Some(HeaderMap { headers: vec![both] });
+    write("check_request", "raw-and-plain-value-differ", message(raw.clone()));
     raw.headers = [("authorization".to_owned(), app.clone())].into();
     raw.header_map = Some(HeaderMap { headers: vec![line(user)] });
     write("check_request", "two-tokens-in-two-places", message(raw));
