@@ -14,12 +14,13 @@ use entrance::request::Request;
 use futures_util::FutureExt as _;
 
 use crate::check::{HOST, message};
+use crate::lines::headers;
 use crate::resources::PATH;
 use crate::world::{Bench, Forgets, NOW, SMALL};
 
 pub(crate) fn decide(c: &mut Criterion) {
     let bench = Bench::new(SMALL);
-    let headers = Bench::headers(&bench.minter.token(0));
+    let headers = headers(&bench.minter.token(0));
     let mut group = c.benchmark_group("decide");
     let cases = [("allowed", PATH, Outcome::Allow), ("no_route", "/nothing/here", Outcome::Deny)];
     for (name, path, expected) in cases {

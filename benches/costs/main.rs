@@ -19,6 +19,7 @@ mod token;
 
 mod compile;
 mod decide;
+mod lines;
 mod path;
 mod route;
 mod verify;

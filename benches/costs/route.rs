@@ -8,6 +8,7 @@ use entrance::policy::locate::{Finding, locate};
 use entrance::request::Request;
 
 use crate::check::HOST;
+use crate::lines::headers;
 use crate::resources::{PATH, Size};
 use crate::world::Bench;
 
@@ -25,7 +26,7 @@ pub(crate) fn route(c: &mut Criterion) {
     for (name, size) in SIZES {
         let bench = Bench::new(size);
         let (method, host, target) = (Bytes::from("GET"), Bytes::from(HOST), Bytes::from(PATH));
-        let headers = Bench::headers("x");
+        let headers = headers("x");
         let request = Request { method: &method, host: &host, target: &target, headers: &headers };
         let found = locate(&bench.compiled.snapshot, &request);
         assert!(matches!(found.enforcing, Finding::Protected(_)), "{name}");

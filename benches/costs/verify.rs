@@ -10,6 +10,7 @@ use entrance::request::Request;
 use entrance::token::{KeySource, RawToken, Version, inspect};
 
 use crate::check::HOST;
+use crate::lines::headers;
 use crate::resources::PATH;
 use crate::rsa::Bare;
 use crate::token::TENANT;
@@ -33,7 +34,7 @@ pub(crate) fn token(c: &mut Criterion) {
     });
 
     let (method, host, target) = (Bytes::from("GET"), Bytes::from(HOST), Bytes::from(PATH));
-    let headers = Bench::headers(&token);
+    let headers = headers(&token);
     let request = Request { method: &method, host: &host, target: &target, headers: &headers };
     group.bench_function("remembered", |b| b.iter(|| bench.authorizer.try_decide(black_box(&request)).is_ok()));
 }

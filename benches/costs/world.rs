@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use entrance::api::compile::{Compiled, Compiler, Settings};
 use entrance::api::object::{Object, Resources};
 use entrance::authorize::Authorizer;
@@ -36,18 +35,9 @@ impl Bench {
         let minter = Minter::new(NOW.0);
         let resources = resources(&minter, size);
         let compiled = Compiler::default().compile(&resources, &Settings::default());
-        assert!(compiled.faults.is_empty(), "{:?}", compiled.faults);
         let authorizer = Arc::new(Authorizer::with_keys(Arc::new(NoKeys), 10_000, Arc::new(FixedClock(NOW))));
         authorizer.publish(Arc::new(World::new(1, Arc::clone(&compiled.snapshot), &compiled.profiles)));
         Self { minter, compiled, authorizer }
-    }
-
-    /// Header lines with this token.
-    pub(crate) fn headers(token: &str) -> Vec<(Bytes, Bytes)> {
-        vec![
-            ("x-request-id".into(), "2f1b2a86-5c1e-4e0a-9f51-0d6f3c1f9a77".into()),
-            ("authorization".into(), format!("Bearer {token}").into()),
-        ]
     }
 }
 
