@@ -76,11 +76,14 @@ pub(super) fn may_issue(discovery: &Discovery, issuer: &str) -> bool {
     }
 }
 
-/// Scheme, host and port of a URL.
+/// Scheme, host and port of a URL. `None` if anything else stands before the path: what it then means depends on the
+/// reader, and browsers' and HTTP clients' (WHATWG URL) take `\` for a slash and drop white space.
 fn origin(url: &str) -> Option<&str> {
     let start = url.find("://")?.saturating_add(3);
     let length = url.get(start..)?.find(['/', '?', '#']).unwrap_or(url.len().saturating_sub(start));
-    url.get(..start.saturating_add(length))
+    let host = url.get(start..start.saturating_add(length))?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    host.bytes().all(plain).then(|| url.get(..start.saturating_add(length)))?
 }
 
 /// Whether two URLs have one scheme, host and port. User information makes a host another one.
