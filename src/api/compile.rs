@@ -10,7 +10,7 @@ use crate::policy::grant::Grant;
 use crate::policy::host::HostPattern;
 use crate::policy::rules::{Poison, Policy};
 use crate::policy::snapshot::Snapshot;
-use crate::policy::table::HostTable;
+use crate::policy::table::{HostTable, TANGLED};
 use crate::token::revocation::Revocations;
 use crate::token::{KeySet, Profile};
 
@@ -131,11 +131,13 @@ impl Compiler {
         faults.extend(revoked.faults.iter().cloned());
         faults.extend(applications.iter().flat_map(|read| read.faults.iter().cloned()));
         faults.extend(policies.iter().flat_map(|read| read.faults.iter().cloned()));
-        faults.sort();
         let sound = applications.iter().filter_map(|read| read.application.as_ref());
         let profiles: Vec<_> = sound.map(|application| Arc::clone(&application.profile)).collect();
         let revocations = revoked.by_application(&profiles);
-        let snapshot = Arc::new(Snapshot::new(self.merge(claims), None));
+        let tables = self.merge(claims);
+        faults.extend(tables.iter().flat_map(|(host, table)| tangled(host, table)));
+        faults.sort();
+        let snapshot = Arc::new(Snapshot::new(tables, None));
         Compiled { snapshot, profiles, revocations, faults }
     }
 
@@ -222,6 +224,17 @@ fn nowhere(grant: &Object) -> Fault {
     let path = FieldPath::root().field("spec").field("policyRef");
     let problem = "names an AccessPolicy that is not there".into();
     Fault { object: grant.id.clone(), path, problem, about: About::Reference }
+}
+
+/// What is wrong with the routes of a host as a whole, told to the policy that came last.
+fn tangled<'t>(host: &'t HostPattern, table: &'t HostTable) -> impl Iterator<Item = Fault> + use<'t> {
+    table.tangled().map(move |policy| {
+        let problem = format!("on `{host}` {TANGLED}").into();
+        let id = policy.id();
+        let object =
+            ObjectId { kind: Kind::AccessPolicy, namespace: Arc::clone(&id.namespace), name: Arc::clone(&id.name) };
+        Fault { object, path: FieldPath::root().field("spec").field("routes"), problem, about: About::Invalid }
+    })
 }
 
 fn read_policy(object: &Arc<Object>, uses: Referred) -> ReadOnce<ReadPolicy, Referred> {

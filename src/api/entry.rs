@@ -108,8 +108,12 @@ fn condition(text: &str) -> Result<Condition, String> {
         ConditionFault::Length
         | ConditionFault::Syntax(_)
         | ConditionFault::UnknownName(_)
-        | ConditionFault::ClaimsAsWhole
-        | ConditionFault::TooDeep => fault.to_string(),
+        | ConditionFault::UnknownMember(..)
+        | ConditionFault::UnknownFunction(_)
+        | ConditionFault::AsWhole(..)
+        | ConditionFault::TooDeep
+        | ConditionFault::TooCostly
+        | ConditionFault::Pattern(_) => fault.to_string(),
     })
 }
 

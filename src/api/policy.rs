@@ -236,7 +236,8 @@ fn overlap(one: &Methods, other: &Methods) -> bool {
     match (one, other) {
         (Methods::All, Methods::All) => true,
         (Methods::Only(one), Methods::Only(other)) => one.iter().any(|method| other.contains(method)),
-        (Methods::All, Methods::Only(_)) | (Methods::Only(_), Methods::All) => false,
+        // What cannot be read has a fault of its own.
+        (Methods::All | Methods::Unknown, _) | (_, Methods::All | Methods::Unknown) => false,
     }
 }
 
@@ -256,7 +257,7 @@ fn route(node: &Node<'_, '_>, application: Option<&Application>) -> Option<Route
     let access = poison(node.faults(), before).map_or(access, |poison| Some(Access::Poisoned(poison)));
     Some(Route {
         name: name.into(),
-        methods: methods.unwrap_or(Methods::All),
+        methods: methods.unwrap_or(Methods::Unknown),
         access: access.unwrap_or_else(|| Access::Poisoned(Poison("is broken".into()))),
         template,
     })

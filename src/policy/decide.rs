@@ -107,8 +107,8 @@ pub enum Detail {
     Host(HostFault),
     /// What is wrong with the path.
     Path(PathFault),
-    /// `;` parameters lead to another route for servers that drop them.
-    Parameters,
+    /// A server that drops `;` parameters or resolves escapes before it compares would find another route.
+    Lenient,
     /// A template covers the path, but no route there the method.
     Method,
     /// What is wrong with the policy.
@@ -125,7 +125,9 @@ impl Detail {
             Self::None => None,
             Self::Host(fault) => Some(fault.to_string().into()),
             Self::Path(fault) => Some(fault.to_string().into()),
-            Self::Parameters => Some("servers that drop `;` parameters would find another route".into()),
+            Self::Lenient => {
+                Some("a server that drops `;` parameters or resolves escapes first would find another route".into())
+            }
             Self::Method => Some("the path has a route, but not for this method".into()),
             Self::Poison(Poison(text)) => Some(text.to_string().into()),
             Self::Unresolved => Some("`applicationRef` does not resolve".into()),

@@ -133,6 +133,7 @@ fn routes(side: &Side, located: &Located<'_>, steps: &mut Vec<Step>) {
 fn describe(place: &Place) -> String {
     let methods = match &place.route.methods {
         Methods::All => "any method".to_owned(),
+        Methods::Unknown => "unreadable methods".to_owned(),
         Methods::Only(methods) => methods.join(","),
     };
     format!("{}: {} ({methods} {})", place.policy.id(), place.route.name, place.route.template)

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::Ipv6Addr;
 
 /// Longest host name (RFC 1035 §2.3.4).
 const MAX_HOST: usize = 253;
@@ -36,9 +37,7 @@ impl<'a> Host<'a> {
         let text = std::str::from_utf8(raw).map_err(|_| HostFault::Label)?;
         let name = without_port(text)?;
         let name = if name.starts_with('[') { name } else { name.strip_suffix('.').unwrap_or(name) };
-        check(name)?;
-        let upper = name.bytes().any(|byte| byte.is_ascii_uppercase());
-        Ok(Self(if upper { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) }))
+        fold(name).map(Self)
     }
 
     /// No host at all; equals none that a request can have.
@@ -70,16 +69,22 @@ fn without_port(text: &str) -> Result<&str, HostFault> {
     Ok(name)
 }
 
-fn check(name: &str) -> Result<(), HostFault> {
+/// The one spelling of a name or of an address in brackets (RFC 5952).
+fn fold(name: &str) -> Result<Cow<'_, str>, HostFault> {
     if name.is_empty() || name.len() > MAX_HOST {
         return Err(HostFault::Length);
     }
     if let Some(address) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return address.parse::<std::net::Ipv6Addr>().map(|_| ()).map_err(|_| HostFault::Label);
+        let address: Ipv6Addr = address.parse().map_err(|_| HostFault::Label)?;
+        return Ok(Cow::Owned(format!("[{address}]")));
     }
     let letters = |label: &str| label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     let fits = |label: &str| !label.is_empty() && label.len() <= 63 && letters(label);
-    if name.split('.').all(fits) { Ok(()) } else { Err(HostFault::Label) }
+    if !name.split('.').all(fits) {
+        return Err(HostFault::Label);
+    }
+    let upper = name.bytes().any(|byte| byte.is_ascii_uppercase());
+    Ok(if upper { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) })
 }
 
 /// A host of a policy.
@@ -106,14 +111,13 @@ impl HostPattern {
             Some(suffix) => (suffix, true),
             None => (text, false),
         };
-        if name.contains('*') {
+        if name.contains('*') || (wildcard && name.starts_with('[')) {
             return Err(HostFault::Wildcard);
         }
         if name.contains(':') && !name.starts_with('[') {
             return Err(HostFault::Port);
         }
-        check(name)?;
-        let name = name.to_ascii_lowercase().into_boxed_str();
+        let name = fold(name)?.into();
         Ok(if wildcard { Self::Wildcard(name) } else { Self::Exact(name) })
     }
 }

@@ -8,7 +8,7 @@ use crate::request::Request;
 use super::decide::{Detail, Matched};
 use super::host::Host;
 use super::method::{is_method, is_overridden, preflight_for};
-use super::path::{Canonical, parameters_at};
+use super::path::Canonical;
 use super::rules::{Access, Entry, Poison, Preflight};
 use super::slot::{Place, Slot};
 use super::snapshot::Snapshot;
@@ -138,27 +138,31 @@ fn find<'a>(side: &'a Side, request: &Request<'_>, reading: &Read<'_>) -> Findin
         return Finding::Preflight(place);
     }
     match slot.route(request.method) {
-        Some(place) => at(place, request),
+        Some(place) => at(place, slot, request),
         None => refused(ReasonCode::NoRoute, Detail::Method),
     }
 }
 
-/// The template for the path. Servers that drop `;` parameters must come to the same one.
+/// The template for the path. Servers that drop `;` parameters, or compare after resolving escapes, must come to the
+/// same one.
 fn slot<'a>(tree: &'a Tree, path: &Canonical<'_>) -> Result<Option<&'a Slot>, Finding<'a>> {
     let slot = tree.find(path.as_str(), Reading::AsSent);
-    if parameters_at(path.as_str()).is_none() {
+    if !path.as_str().contains(['%', ';', '{', '}']) {
         return Ok(slot);
     }
-    let without = tree.find(path.as_str(), Reading::WithoutParameters);
-    if slot.map(std::ptr::from_ref) == without.map(std::ptr::from_ref) {
+    let lenient = tree.find(path.as_str(), Reading::Lenient);
+    if slot.map(std::ptr::from_ref) == lenient.map(std::ptr::from_ref) {
         Ok(slot)
     } else {
-        Err(refused(ReasonCode::PathAmbiguous, Detail::Parameters))
+        Err(refused(ReasonCode::PathAmbiguous, Detail::Lenient))
     }
 }
 
 fn preflight<'a>(slot: &'a Slot, request: &Request<'_>) -> Option<&'a Place> {
     let wished = preflight_for(request.method, request.headers)?;
+    if is_overridden(request.headers) {
+        return None;
+    }
     let place = slot.route(&wished).or_else(|| slot.route(request.method))?;
     (place.policy.preflight == Preflight::Allow && terms(place).is_ok()).then_some(place)
 }
@@ -180,14 +184,15 @@ fn terms(place: &Place) -> Result<Terms<'_>, Detail> {
     Ok(Terms::Entries(Protected { place, application, guardrails, allow, deny }))
 }
 
-fn at<'a>(place: &'a Place, request: &Request<'_>) -> Finding<'a> {
+/// A header that asks for another method may lead to any route of the template: it passes only where all are open.
+fn at<'a>(place: &'a Place, slot: &Slot, request: &Request<'_>) -> Finding<'a> {
     let refused = |reason, detail| Finding::Refused { reason, detail, place: Some(place) };
     match terms(place) {
         Err(detail) => refused(ReasonCode::PolicyInvalid, detail),
-        Ok(Terms::Anonymous) => Finding::Anonymous(place),
-        Ok(Terms::Entries(_)) if is_overridden(request.headers) => {
+        Ok(_) if !slot.is_open() && is_overridden(request.headers) => {
             refused(ReasonCode::MethodOverrideRefused, Detail::None)
         }
+        Ok(Terms::Anonymous) => Finding::Anonymous(place),
         Ok(Terms::Entries(protected)) => Finding::Protected(protected),
     }
 }

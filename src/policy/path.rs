@@ -97,6 +97,44 @@ pub(super) fn parameters_at(segment: &str) -> Option<usize> {
     }
 }
 
+/// What the most lenient server reads in a canonical segment: nothing of its `;` parameters, and no escape where the
+/// character itself may stand in a literal. Literals of templates are written like this.
+pub(super) fn lenient(segment: &str) -> Cow<'_, str> {
+    let name = parameters_at(segment).and_then(|at| segment.get(..at)).unwrap_or(segment);
+    if !name.contains(['%', '{', '}']) {
+        return Cow::Borrowed(name);
+    }
+    let mut read = String::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        let (value, after) = if *byte == b'%' { escape(after).unwrap_or((*byte, after)) } else { (*byte, after) };
+        let plain =
+            value.is_ascii_graphic() && !matches!(value, b'#' | b'?' | b'{' | b'}' | b'/' | b'\\' | b'%' | b';');
+        if plain {
+            read.push(char::from(value))
+        } else {
+            push_escaped(&mut read, value)
+        }
+        rest = after;
+    }
+    Cow::Owned(read)
+}
+
+/// A canonical path, or a part of it, with every escape resolved: what a server hands to the code behind it.
+pub(super) fn unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        let (value, after) = if *byte == b'%' { escape(after).unwrap_or((*byte, after)) } else { (*byte, after) };
+        bytes.push(value);
+        rest = after;
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 fn decode(path: &[u8]) -> Result<Cow<'_, str>, PathFault> {
     let allowed = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'\\');
     if !path.iter().all(allowed) {
@@ -145,13 +183,15 @@ fn push(decoded: &mut String, value: u8) -> Result<(), PathFault> {
             Ok(())
         }
         _ => {
-            let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase();
-            decoded.push('%');
-            decoded.push(digit(value >> 4));
-            decoded.push(digit(value & 0xf));
+            push_escaped(decoded, value);
             Ok(())
         }
     }
+}
+
+fn push_escaped(text: &mut String, value: u8) {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase();
+    text.extend(['%', digit(value >> 4), digit(value & 0xf)]);
 }
 
 fn segments_are_plain(path: &str) -> Result<(), PathFault> {

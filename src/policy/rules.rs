@@ -117,6 +117,8 @@ pub struct Route {
 pub enum Methods {
     /// Every method.
     All,
+    /// The list cannot be read: any method may have been meant. The route denies.
+    Unknown,
     /// These, upper-case, at least one. `GET` covers `HEAD`.
     Only(Vec<Box<str>>),
 }

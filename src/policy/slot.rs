@@ -2,6 +2,9 @@
 //!
 //! A route that names the method comes before one for all methods. Of several routes for the same method the one of
 //! the oldest policy wins: routes are added from the oldest policy to the youngest, and who is there stays.
+//!
+//! A route whose methods cannot be read may have been meant for any of them. It denies wherever it could have decided:
+//! for every method that no older policy names, also if an older policy has a route for all methods.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -21,27 +24,28 @@ pub struct Place {
 #[derive(Debug, Default)]
 pub struct Slot {
     named: Vec<(Box<str>, Place)>,
+    unknown: Option<Place>,
     all: Option<Place>,
 }
 
 impl Slot {
-    /// Adds a route that is younger than all that were added before. A broken route for all methods keeps younger
-    /// ones out that name a method: nobody knows which methods it was meant for.
+    /// Adds a route that is younger than all that were added before.
     pub(super) fn add(&mut self, place: &Place) {
         match &place.route.methods {
             Methods::All => {
                 self.all.get_or_insert_with(|| place.clone());
             }
-            Methods::Only(methods) => {
-                if self.all.as_ref().is_some_and(Place::is_poisoned) {
-                    return;
-                }
+            Methods::Unknown => {
+                self.unknown.get_or_insert_with(|| place.clone());
+            }
+            Methods::Only(methods) if self.unknown.is_none() => {
                 for method in methods {
                     if !self.named.iter().any(|(taken, _)| taken == method) {
                         self.named.push((method.clone(), place.clone()));
                     }
                 }
             }
+            Methods::Only(_) => {}
         }
     }
 
@@ -51,12 +55,19 @@ impl Slot {
         let named =
             |wanted: &[u8]| self.named.iter().find(|(method, _)| method.as_bytes() == wanted).map(|(_, place)| place);
         let head = || if method == b"HEAD" { named(b"GET") } else { None };
-        named(method).or_else(head).or(self.all.as_ref())
+        named(method).or(self.unknown.as_ref()).or_else(head).or(self.all.as_ref())
     }
 
     /// All routes here, those that name a method first.
     pub fn routes(&self) -> impl Iterator<Item = &Place> {
-        self.named.iter().map(|(_, place)| place).chain(&self.all)
+        self.named.iter().map(|(_, place)| place).chain(&self.unknown).chain(&self.all)
+    }
+
+    /// Whether a token is asked for by no method at all.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let open = |place: &Place| matches!(place.route.access, Access::Anonymous);
+        self.all.is_some() && self.routes().all(open)
     }
 
     /// Calls `visit` with each method that a route names.
@@ -66,13 +77,5 @@ impl Slot {
                 return;
             }
         }
-    }
-}
-
-impl Place {
-    /// Whether the route denies because it is broken.
-    #[must_use]
-    pub fn is_poisoned(&self) -> bool {
-        matches!(self.route.access, Access::Poisoned(_))
     }
 }

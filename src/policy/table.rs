@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use super::rules::{Methods, Mode, Poison, Policy};
 use super::slot::Place;
-use super::tree::Tree;
+use super::tree::{MAX_WALK, Tree};
+
+/// What is wrong with routes that would make a request walk too long.
+pub const TANGLED: &str = "too many templates differ in having a literal or a parameter at the same places; write one \
+                           template with parameters where the same callers may";
 
 /// What is known of one host.
 #[derive(Debug)]
@@ -21,8 +25,10 @@ pub struct HostTable {
 pub struct Side {
     /// Their routes.
     pub tree: Tree,
-    /// One of them is broken as a whole.
+    /// One of them is broken as a whole, or all of them together are.
     pub poison: Option<Poison>,
+    /// Their routes would make a request walk too long.
+    pub is_tangled: bool,
 }
 
 impl HostTable {
@@ -51,6 +57,13 @@ impl HostTable {
         self.poison.as_ref()
     }
 
+    /// The youngest policy of each mode whose routes make requests walk too long.
+    pub fn tangled(&self) -> impl Iterator<Item = &Policy> {
+        let sides = [(self.enforcing(), Mode::Enforce), (self.shadow(), Mode::Shadow)];
+        let tangled = sides.into_iter().filter(|(side, _)| side.is_some_and(|side| side.is_tangled));
+        tangled.filter_map(|(_, mode)| self.policies.iter().rev().find(|policy| policy.mode == mode)).map(Arc::as_ref)
+    }
+
     /// All policies of the host, the oldest first.
     #[must_use]
     pub fn policies(&self) -> &[Arc<Policy>] {
@@ -68,10 +81,14 @@ fn side(policies: &[Arc<Policy>], mode: Mode) -> Option<Side> {
         }
         let places =
             || policy.routes.iter().map(|route| Place { policy: Arc::clone(policy), route: Arc::clone(route) });
-        // Within one policy, too, a broken route for all methods may have been meant for any of them.
-        let unclear = |place: &Place| place.is_poisoned() && place.route.methods == Methods::All;
+        // Within one policy, too, a route whose methods cannot be read may have been meant for any of them.
+        let unclear = |place: &Place| place.route.methods == Methods::Unknown;
         places().filter(unclear).for_each(|place| side.tree.add(&place));
         places().filter(|place| !unclear(place)).for_each(|place| side.tree.add(&place));
+    }
+    side.is_tangled = side.tree.longest_walk() > MAX_WALK;
+    if side.is_tangled {
+        side.poison.get_or_insert_with(|| Poison(TANGLED.into()));
     }
     Some(side)
 }

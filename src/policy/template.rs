@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::path::{Canonical, parameters_at};
+use super::path::{Canonical, lenient, parameters_at};
 
 /// Longest template, in bytes.
 pub const MAX_TEMPLATE: usize = 1024;
@@ -149,8 +149,10 @@ fn literal(part: &str, last: bool) -> Result<Segment, TemplateFault> {
     }
     let path = format!("/{part}");
     match Canonical::parse(path.as_bytes()) {
-        Ok(canonical) if canonical.as_str() == path => Ok(Segment::Literal(part.into())),
-        Ok(canonical) => fault(format!("write `{}`", canonical.as_str().trim_start_matches('/'))),
+        Ok(canonical) => match lenient(canonical.as_str().trim_start_matches('/')) {
+            plain if plain == part => Ok(Segment::Literal(part.into())),
+            plain => fault(format!("write `{plain}`")),
+        },
         Err(why) => fault(why.to_string()),
     }
 }
