@@ -12,6 +12,7 @@ pub mod authorize;
 // pub mod cli;
 pub mod clock;
 pub mod cluster;
+pub mod delivery;
 #[cfg(feature = "emulator")]
 // pub mod demo;
 #[cfg(feature = "emulator")]

@@ -195,6 +195,11 @@ impl Resources {
         self.0.range(first..).map(|(_, object)| object).take_while(move |object| object.id.kind == kind)
     }
 
+    /// All objects, ordered by kind, namespace and name.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Object>> {
+        self.0.values()
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
