@@ -1,1 +1,4 @@
-//! Resources from YAML files. Placeholder.
+//! Resources from YAML files.
+
+mod excerpt;
+pub mod yaml;
