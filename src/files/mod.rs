@@ -36,4 +36,5 @@ mod directory;
 mod excerpt;
 pub mod library;
 pub mod shelf;
+pub mod watch;
 pub mod yaml;
