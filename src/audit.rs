@@ -106,6 +106,10 @@ impl AuditThread {
         if self.handle.join().is_err() {
             self.shared.metrics.panicked();
         }
+        // a record that was on its way into the queue while the thread looked there for the last time
+        while self.shared.queue.pop().is_some() {
+            self.shared.metrics.audit_lost(1);
+        }
     }
 }
 
@@ -132,6 +136,10 @@ impl Scribe {
                 idle = idle.saturating_add(1);
             }
             if closing {
+                // a batch that cannot be written ends a drain early
+                while !self.shared.queue.is_empty() {
+                    self.drain();
+                }
                 return;
             }
             self.rest(idle);
