@@ -189,6 +189,10 @@ impl Scribe {
 
     /// Writes the buffer; whether that worked. A failed batch counts as lost.
     fn write(&mut self, records: u64) -> bool {
+        if self.failing {
+            // The batch that failed may have left a part of a line behind, which must not spoil the first one after it.
+            self.buffer.insert(0, b'\n');
+        }
         let written = self.out.write_batch(&self.buffer);
         self.buffer.clear();
         match written {
@@ -205,5 +209,94 @@ impl Scribe {
             }
         }
         !self.failing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BATCH, QUEUE, Scribe, Shared};
+    use crate::audit::output::Writer;
+    use crate::authorize::decision::{DecisionId, RequestFacts};
+    use crate::authorize::ports::{Outcome, Record};
+    use crate::clock::{FixedClock, UnixTime};
+    use crossbeam_queue::ArrayQueue;
+    use std::io::{self, Error};
+    use std::sync::atomic::AtomicBool;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    type Written = Arc<Mutex<Vec<u8>>>;
+
+    /// Does these things with the next batches, in order, and writes all others.
+    struct Moody(Vec<Mood>, Written);
+
+    enum Mood {
+        /// Writes so many bytes and fails.
+        Tears(usize),
+    }
+
+    impl Writer for Moody {
+        fn write_batch(&mut self, lines: &[u8]) -> io::Result<()> {
+            let mood = self.0.pop();
+            let (most, failed) = match mood {
+                None => (lines.len(), false),
+                Some(Mood::Tears(most)) => (most, true),
+            };
+            self.1.lock().unwrap().extend_from_slice(&lines[..most]);
+            if failed { Err(Error::other("full")) } else { Ok(()) }
+        }
+    }
+
+    fn record(number: u128) -> Record {
+        Record {
+            time: Duration::ZERO,
+            took: Duration::ZERO,
+            id: DecisionId::new(number),
+            outcome: Outcome::Deny,
+            reason: "no_route",
+            detail: None,
+            matched: None,
+            authenticated: None,
+            rejection: None,
+            token_detail: None,
+            shadow: None,
+            generation: 1,
+            cached: false,
+            request: RequestFacts::default(),
+        }
+    }
+
+    fn scribe(moods: Vec<Mood>) -> (Scribe, Written) {
+        let written = Written::default();
+        let shared = Arc::new(Shared {
+            queue: ArrayQueue::new(QUEUE),
+            asleep: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            metrics: Arc::default(),
+        });
+        let scribe = Scribe {
+            shared,
+            out: Box::new(Moody(moods, Arc::clone(&written))),
+            clock: Arc::new(FixedClock(UnixTime(0))),
+            buffer: Vec::with_capacity(BATCH),
+            reported: 0,
+            failing: false,
+        };
+        (scribe, written)
+    }
+
+    #[test]
+    fn a_torn_line_does_not_spoil_the_next_one() {
+        let (mut scribe, written) = scribe(vec![Mood::Tears(0), Mood::Tears(20)]);
+        for number in 1..=3 {
+            assert!(scribe.shared.queue.push(record(number)).is_ok());
+            scribe.drain();
+        }
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        let whole: Vec<serde_json::Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        assert_eq!(whole.len(), 2, "{text}");
+        assert_eq!(whole[0]["metadata"]["uid"], format!("{:032x}", 3));
+        assert_eq!(whole[1]["lost"], 2);
+        assert!(text.ends_with('\n') && !text.ends_with("\n\n"));
     }
 }
