@@ -11,6 +11,7 @@
 //! since everything that looks like the beginning of one is blotted out ([`render`]).
 
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
@@ -78,6 +79,7 @@ pub fn start(output: Output, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> io
         out,
         clock,
         buffer: Vec::with_capacity(BATCH.saturating_mul(2)),
+        batch: 0,
         reported: 0,
         failing: false,
     };
@@ -118,6 +120,8 @@ struct Scribe {
     out: Box<dyn Writer>,
     clock: Arc<dyn Clock>,
     buffer: Vec<u8>,
+    /// Records in the buffer.
+    batch: u64,
     /// Losses that the log has told of.
     reported: u64,
     /// The last write failed.
@@ -159,17 +163,26 @@ impl Scribe {
         self.shared.asleep.store(false, Ordering::SeqCst);
     }
 
-    /// Writes everything that is queued; whether there was anything.
+    /// Writes everything that is queued; whether there was anything. A panic costs one batch, not the log.
     fn drain(&mut self) -> bool {
+        panic::catch_unwind(AssertUnwindSafe(|| self.drain_unguarded())).unwrap_or_else(|_| {
+            self.shared.metrics.panicked();
+            self.shared.metrics.audit_lost(std::mem::take(&mut self.batch));
+            self.buffer.clear();
+            self.failing = true;
+            true
+        })
+    }
+
+    fn drain_unguarded(&mut self) -> bool {
         let mut any = false;
         loop {
-            let mut records = 0_u64;
             while self.buffer.len() < BATCH {
                 let Some(record) = self.shared.queue.pop() else {
                     break;
                 };
+                self.batch = self.batch.saturating_add(1);
                 render::line(&record, &mut self.buffer);
-                records = records.saturating_add(1);
             }
             let losses = self.shared.metrics.audit_losses();
             let more = losses.saturating_sub(self.reported);
@@ -180,7 +193,7 @@ impl Scribe {
                 return any;
             }
             any = true;
-            if !self.write(records) {
+            if !self.write() {
                 return any;
             }
             self.reported = losses;
@@ -188,13 +201,14 @@ impl Scribe {
     }
 
     /// Writes the buffer; whether that worked. A failed batch counts as lost.
-    fn write(&mut self, records: u64) -> bool {
+    fn write(&mut self) -> bool {
         if self.failing {
             // The batch that failed may have left a part of a line behind, which must not spoil the first one after it.
             self.buffer.insert(0, b'\n');
         }
         let written = self.out.write_batch(&self.buffer);
         self.buffer.clear();
+        let records = std::mem::take(&mut self.batch);
         match written {
             Ok(()) => {
                 self.shared.metrics.audit_written(records);
@@ -233,6 +247,7 @@ mod tests {
     enum Mood {
         /// Writes so many bytes and fails.
         Tears(usize),
+        Panics,
     }
 
     impl Writer for Moody {
@@ -241,6 +256,7 @@ mod tests {
             let (most, failed) = match mood {
                 None => (lines.len(), false),
                 Some(Mood::Tears(most)) => (most, true),
+                Some(Mood::Panics) => panic!("the writer is broken"),
             };
             self.1.lock().unwrap().extend_from_slice(&lines[..most]);
             if failed { Err(Error::other("full")) } else { Ok(()) }
@@ -279,6 +295,7 @@ mod tests {
             out: Box::new(Moody(moods, Arc::clone(&written))),
             clock: Arc::new(FixedClock(UnixTime(0))),
             buffer: Vec::with_capacity(BATCH),
+            batch: 0,
             reported: 0,
             failing: false,
         };
@@ -298,5 +315,20 @@ mod tests {
         assert_eq!(whole[0]["metadata"]["uid"], format!("{:032x}", 3));
         assert_eq!(whole[1]["lost"], 2);
         assert!(text.ends_with('\n') && !text.ends_with("\n\n"));
+    }
+
+    #[test]
+    fn a_panic_costs_one_batch_and_is_counted() {
+        let (mut scribe, written) = scribe(vec![Mood::Panics]);
+        for numbers in [[1, 2], [3, 4]] {
+            for number in numbers {
+                assert!(scribe.shared.queue.push(record(number)).is_ok());
+            }
+            scribe.drain();
+        }
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.matches("no_route").count(), 2, "{text}");
+        let metrics = &scribe.shared.metrics;
+        assert_eq!((metrics.panics(), metrics.audit_losses()), (1, 2));
     }
 }
