@@ -59,7 +59,7 @@ pub struct Compiled {
 /// Compiles, and remembers parts for the next time. What comes out depends on the resources and the settings alone.
 #[derive(Default)]
 pub struct Compiler {
-    applications: HashMap<ObjectId, ReadOnce<ReadApplication, Option<Arc<Object>>>, RandomState>,
+    applications: HashMap<ObjectId, ReadOnce<ReadApplication, OwnKeys>, RandomState>,
     policies: HashMap<ObjectId, ReadOnce<ReadPolicy, Referred>, RandomState>,
     tables: HashMap<HostPattern, MergedOnce, RandomState>,
 }
@@ -69,6 +69,23 @@ struct ReadOnce<T, U> {
     object: Arc<Object>,
     uses: U,
     read: T,
+}
+
+/// Where an application's keys come from.
+enum OwnKeys {
+    /// What it says itself, perhaps by this ConfigMap.
+    Named(Option<Arc<Object>>),
+    /// Those of [`Settings::keys`]: nothing to remember.
+    Replaced,
+}
+
+impl OwnKeys {
+    fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Named(one), Self::Named(other)) => same_option(one.as_ref(), other.as_ref()),
+            (Self::Named(_) | Self::Replaced, Self::Replaced) | (Self::Replaced, Self::Named(_)) => false,
+        }
+    }
 }
 
 /// An application, if it is sound, and everything that is wrong with it if not.
@@ -128,10 +145,9 @@ impl Compiler {
     fn read_applications(&mut self, resources: &Resources, instead: Option<&KeySet>) {
         let mut before = std::mem::take(&mut self.applications);
         for object in resources.of(Kind::EntraApplication) {
-            let uses = key_map(object, resources);
-            let known = before.remove(&object.id).filter(|known| {
-                instead.is_none() && same(&known.object, object) && same_option(known.uses.as_ref(), uses.as_ref())
-            });
+            let uses = if instead.is_some() { OwnKeys::Replaced } else { OwnKeys::Named(key_map(object, resources)) };
+            let known = before.remove(&object.id);
+            let known = known.filter(|known| same(&known.object, object) && known.uses.same(&uses));
             let read = known.unwrap_or_else(|| {
                 let (application, faults) = application::read(object, KeySets { resources, instead });
                 let read = ReadApplication { application: application.map(Arc::new), faults };
