@@ -2,6 +2,8 @@
 //!
 //! The price that matters is a hit under contention: every cached request pays it. Eviction differs between the
 //! candidates and is judged in `docs/design-decisions.md`.
+#![expect(clippy::expect_used, reason = "a bench that cannot go on ends")]
+#![expect(clippy::arithmetic_side_effects, reason = "small numbers")]
 
 use std::hint::black_box;
 use std::sync::Arc;

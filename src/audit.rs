@@ -1,6 +1,6 @@
 //! The audit log: one JSON line for every decision, in a stream of its own.
 //!
-//! The request path hands a [`Record`] over (pointers and slices) and goes on. One thread takes records from a bounded
+//! The request path hands a [`Record`] over (pointers and a short copy) and goes on. One thread takes records from a bounded
 //! queue in batches, renders them into one reused buffer and writes. While it is busy it looks at the queue every few
 //! milliseconds and is never woken; only when nothing came for a while does it sleep until the next record.
 //!
@@ -42,7 +42,7 @@ const PATIENCE: u32 = 25;
 /// The longest sleep.
 const NAP: Duration = Duration::from_secs(1);
 
-/// The audit log. Cheap to share; [`Audit::close`] ends it.
+/// The audit log. Cheap to share; [`AuditThread::close`] ends it.
 pub struct Audit {
     shared: Arc<Shared>,
     writer: Thread,

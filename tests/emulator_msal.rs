@@ -1,28 +1,17 @@
-//! Microsoft's own client library takes the stand-in for Entra. Needs `.tools/venv` with `msal`; says so if it is not there.
+//! Microsoft's own client library takes the stand-in for Entra. Needs `.tools/venv`, which `make tools` installs.
 #![cfg(feature = "emulator")]
-#![expect(clippy::print_stderr, reason = "says why it was skipped")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use entrance::emulator::defaults::{CLIENT_SECRET, CONTOSO, JOB_CLIENT};
 use entrance::emulator::{Emulator, Options, Tls};
 use serde_json::Value;
 use tokio::process::Command;
 
-/// The interpreter, if it has the library.
-async fn python() -> Option<PathBuf> {
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/venv/bin/python");
-    let mut probe = Command::new(&python);
-    let found = probe.args(["-c", "import msal"]).output().await;
-    found.is_ok_and(|found| found.status.success()).then_some(python)
-}
-
 #[tokio::test]
 async fn msal_gets_tokens_with_a_secret_and_with_a_certificate() {
-    let Some(python) = python().await else {
-        eprintln!("skipped: `.tools/venv/bin/python -c 'import msal'` fails");
-        return;
-    };
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/venv/bin/python");
+    assert!(python.exists(), "no Python environment for tests: run `make tools`");
     let options = Options { tls: Some(Tls::default()), ..Options::default() };
     let emulator = Emulator::start(options).await.unwrap();
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();

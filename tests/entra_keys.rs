@@ -14,7 +14,8 @@ use entrance::authorize::ports::Keys as _;
 use entrance::clock::{Clock, UnixTime};
 use entrance::entra::schedule::Timing;
 use entrance::entra::{FaultCode, KeyStore, Options, SourceStatus};
-use entrance::token::Discovery;
+use entrance::token::cloud::{CustomAuthority, Issuer};
+use entrance::token::{Discovery, Version};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -115,6 +116,17 @@ async fn keys_are_there_after_the_first_question() {
     let status = scene.status();
     assert_eq!((status.keys, status.stale, status.last_error), (1, false, None));
     assert_eq!((status.age, &status.url), (Some(0), &scene.source.metadata_url));
+}
+
+#[tokio::test]
+async fn keys_of_a_user_flow_are_for_tokens_of_that_flow() {
+    let server = Authority::start().await;
+    let authority = CustomAuthority::parse(&format!("{}/contoso/B2C_1_in", server.base)).unwrap();
+    let source = Issuer::Custom(authority).discovery(tenant(), Version::V2);
+    let store = KeyStore::new(Options::default()).unwrap();
+    store.watch([Arc::clone(&source)]);
+    store.settled().await;
+    assert_eq!(store.authority(&source).unwrap().user_flow.as_deref(), Some("B2C_1_in"));
 }
 
 #[tokio::test]
@@ -385,4 +397,25 @@ async fn shutdown_ends_all_tasks_and_keeps_what_is_known() {
     tokio::join!(waiting, stopping);
     assert!(scene.knows("a") && !scene.knows("b"));
     scene.look_for("c").await;
+}
+
+#[test]
+fn a_source_that_is_dropped_lets_go_of_all_who_wait() {
+    let (done, waited) = std::sync::mpsc::channel();
+    // On a thread of its own: whoever does not let go never lets a timer fire either.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let scene = Scene::start().await;
+            scene.server.jwks(Answer::Late(Duration::from_secs(30), keys(&["b"])));
+            let waiting = join_all((0..32).map(|_| scene.look_for("b")));
+            let dropping = async {
+                until(|| scene.server.asked()[1] == 2).await;
+                scene.store.watch([]);
+            };
+            tokio::join!(waiting, dropping);
+        });
+        done.send(()).unwrap();
+    });
+    waited.recv_timeout(Duration::from_secs(10)).unwrap();
 }

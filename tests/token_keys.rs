@@ -101,6 +101,20 @@ fn a_key_is_known_by_its_fingerprint_and_counts_before_its_end_only() {
     let print = |keys: &KeySet, kid| *keys.find(kid, now).unwrap().fingerprint();
     assert_eq!(print(&parsed.keys, "one"), print(&again.keys, "one"));
     assert_ne!(print(&parsed.keys, "one"), print(&parsed.keys, "two"));
+    let bound = |binding: Value| {
+        let mut key = one.jwk();
+        key.as_object_mut().unwrap().extend(binding.as_object().unwrap().clone());
+        print(&parse(&json!({"keys": [key]})).unwrap().keys, "one")
+    };
+    let bindings = [
+        json!({}),
+        json!({"issuer": ""}),
+        json!({"issuer": "ab"}),
+        json!({"issuer": "a", "cloud_instance_name": "b"}),
+        json!({"cloud_instance_name": "ab"}),
+    ];
+    let prints: std::collections::BTreeSet<[u8; 32]> = bindings.iter().cloned().map(bound).collect();
+    assert_eq!(prints.len(), bindings.len());
     let ending = KeySet::new(parsed.keys.iter().map(|(kid, key)| {
         let mut key = key.clone();
         key.valid_until = now;

@@ -74,6 +74,16 @@ impl Rotating {
     }
 
     fn rotate(&mut self) -> io::Result<()> {
+        // Taken away by somebody, or renamed by an attempt that then failed: older files must not move up once more.
+        if self.settings.path.try_exists()? {
+            self.make_room()?;
+        }
+        self.file = append(&self.settings.path)?;
+        self.size = 0;
+        Ok(())
+    }
+
+    fn make_room(&self) -> io::Result<()> {
         let FileOutput { path, keep, .. } = &self.settings;
         for number in (1..*keep).rev() {
             let from = numbered(path, number);
@@ -86,8 +96,6 @@ impl Rotating {
         } else {
             fs::rename(path, numbered(path, 1))?;
         }
-        self.file = append(path)?;
-        self.size = 0;
         Ok(())
     }
 }
@@ -137,6 +145,26 @@ mod tests {
         assert_eq!(read(".1").as_deref(), Some("four\n"));
         assert_eq!(read(".2").as_deref(), Some("three\n"));
         assert_eq!(read(".3"), None);
+    }
+
+    #[test]
+    fn a_file_that_was_taken_away_is_begun_anew_and_costs_no_older_one() {
+        let directory = tempdir().unwrap();
+        let path = directory.path().join("audit.log");
+        let mut writer = Output::File(FileOutput { path: path.clone(), max_bytes: 8, keep: 3 }).open().unwrap();
+        let mut write = |line: &str| writer.write_batch(line.as_bytes()).unwrap();
+        for line in ["first\n", "second\n", "third\n"] {
+            write(line);
+        }
+        fs::remove_file(&path).unwrap();
+        for line in ["fourth\n", "fifth\n", "sixth\n"] {
+            write(line);
+        }
+        let read = |suffix: &str| fs::read_to_string(directory.path().join(format!("audit.log{suffix}"))).ok();
+        assert_eq!(read("").as_deref(), Some("sixth\n"));
+        assert_eq!(read(".1").as_deref(), Some("fifth\n"));
+        assert_eq!(read(".2").as_deref(), Some("fourth\n"));
+        assert_eq!(read(".3").as_deref(), Some("second\n"));
     }
 
     #[test]

@@ -19,12 +19,8 @@
 use std::io::Write;
 use std::time::Duration;
 
-use crate::authorize::decision::{Authenticated, RequestFacts};
+use crate::authorize::decision::{Authenticated, LONG, RequestFacts, SHORT};
 use crate::authorize::ports::Record;
-
-/// Longest method, host, id, and path that is written; more is cut and marked with `…`.
-const SHORT: usize = 256;
-const LONG: usize = 2048;
 
 /// What base64url makes of `{"`, with which every token begins.
 const JWT: &[u8] = b"eyJ";
@@ -185,7 +181,7 @@ fn member(lead: &str, value: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Appends at most about `limit` bytes of a stranger's, as the inside of a JSON string.
+/// Appends at most about `limit` bytes of a stranger's, as the inside of a JSON string; `…` marks what is cut.
 fn escaped(value: &[u8], limit: usize, out: &mut Vec<u8>) {
     let shown = value.get(..limit).unwrap_or(value);
     let (shown, redacted) = match token_start(shown) {

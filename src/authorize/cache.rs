@@ -6,7 +6,7 @@
 //!
 //! The hash is keyed per process, so that nobody can aim at a bucket, and it is never trusted: the token's bytes and
 //! the application are compared on every hit. An entry proves a past verification only; the caller of [`TokenCache`]
-//! checks time and key on every use.
+//! checks time, key and issuer on every use.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 use papaya::HashMap;
 
-use crate::token::{Profile, RawToken, Version};
+use crate::clock::UnixTime;
+use crate::token::{Authority, IssuerTemplate, Profile, RawToken, Version};
 
 use super::decision::Authenticated;
 
@@ -24,21 +25,35 @@ pub struct Entry {
     token: Box<[u8]>,
     /// The application's profile as it was then. Another one, and the entry is void.
     pub profile: Arc<Profile>,
-    /// The key that signed it.
+    /// What verified it.
     pub key: KeyMark,
     /// Who it speaks for.
     pub authenticated: Arc<Authenticated>,
 }
 
-/// Which key verified a token: its id and its fingerprint.
+/// By what a token was verified: the key, and the issuer that it spoke for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyMark {
     /// `kid`.
     pub kid: Box<str>,
     /// The version of the token, which names the source of the key.
     pub version: Version,
-    /// Hash of the public key.
+    /// Hash of the key and of what binds it.
     pub fingerprint: [u8; 32],
+    /// The issuer as it was then,
+    pub issuer: IssuerTemplate,
+    /// and its cloud.
+    pub cloud_instance: Option<Box<str>>,
+}
+
+impl KeyMark {
+    /// Whether all that is still so.
+    #[must_use]
+    pub fn holds(&self, authority: &Authority, now: UnixTime) -> bool {
+        authority.issuer == self.issuer
+            && authority.cloud_instance == self.cloud_instance
+            && authority.keys.find(&self.kid, now).is_some_and(|key| key.fingerprint() == &self.fingerprint)
+    }
 }
 
 /// Where a token is to be looked for: made once per request.

@@ -131,7 +131,12 @@ pub struct ShadowResult {
     pub route: Option<Arc<str>>,
 }
 
-/// How a request ends up in the log: slices of what the proxy sent, each perhaps empty.
+/// Bytes of a method, a host or an id that a log shows.
+pub const SHORT: usize = 256;
+/// Bytes of a path that a log shows.
+pub const LONG: usize = 2048;
+
+/// How a request ends up in the log: what the proxy sent, each perhaps empty.
 #[derive(Clone, Debug, Default)]
 pub struct RequestFacts {
     /// The method, as sent.
@@ -148,6 +153,23 @@ pub struct RequestFacts {
     pub traceparent: Bytes,
     /// The address that the proxy takes for the client's.
     pub source: Bytes,
+}
+
+impl RequestFacts {
+    /// The same in memory of its own, each cut to a byte more than is shown. A log keeps thousands of these, and a slice
+    /// would keep the whole message of a stranger, token and all.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        let Self { method, host, path, protocol, request_id, traceparent, source } = self;
+        let short = [method, host, protocol, request_id, traceparent, source].map(|part| (part, SHORT));
+        let [method, host, protocol, request_id, traceparent, source] = short;
+        let parts = [method, host, (path, LONG), protocol, request_id, traceparent, source];
+        let parts = parts.map(|(part, most)| part.get(..=most).unwrap_or(part));
+        let mut all = Bytes::from(parts.concat());
+        let [method, host, path, protocol, request_id, traceparent, source] =
+            parts.map(|part| all.split_to(part.len()));
+        Self { method, host, path, protocol, request_id, traceparent, source }
+    }
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ impl Outcome {
     }
 }
 
-/// One decision for the audit log: shared pointers and slices, nothing rendered yet.
+/// One decision for the audit log: shared pointers and a short copy of the request, nothing rendered yet.
 pub struct Record {
     /// Since 1970.
     pub time: Duration,
@@ -155,7 +155,7 @@ impl Record {
             shadow: decision.shadow.clone(),
             generation: decision.generation,
             cached: decision.cached,
-            request,
+            request: request.detached(),
         }
     }
 }

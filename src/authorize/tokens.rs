@@ -119,6 +119,11 @@ impl Tokens {
             return Ok(Err(TokenRejection::new(ReasonCode::TenantNotAllowed, "no key source for the tenant")));
         };
         let authority = self.authority(source);
+        if let (None, KeySource::Discovered(discovery)) = (&authority, source)
+            && let Err(rejection) = token.expects(discovery)
+        {
+            return Ok(Err(rejection));
+        }
         if let (KeySource::Discovered(source), Patience::AskForKeys) = (source, patience)
             && authority.as_ref().is_none_or(|authority| token.needs_key(authority, now))
         {
@@ -132,18 +137,22 @@ impl Tokens {
             let key = authority.keys.find(&kid, now);
             let key = key.ok_or_else(|| TokenRejection::new(ReasonCode::KidUnknown, "the key is gone"))?;
             let authenticated = Arc::new(Authenticated::new(caller, profile.id.clone()));
-            let key = KeyMark { kid, version, fingerprint: *key.fingerprint() };
+            let key = KeyMark {
+                kid,
+                version,
+                fingerprint: *key.fingerprint(),
+                issuer: authority.issuer.clone(),
+                cloud_instance: authority.cloud_instance.clone(),
+            };
             Ok(Verified { profile: Arc::clone(profile), key, authenticated })
         }))
     }
 
-    /// A cached verification counts as long as the key that made it would still be accepted.
+    /// A cached verification counts as long as what made it would still be accepted.
     fn key_lives(&self, entry: &Entry, now: UnixTime) -> bool {
         let caller = &entry.authenticated.caller;
         let Some(source) = entry.profile.source(caller.tenant, entry.key.version) else { return false };
-        self.authority(source).is_some_and(|authority| {
-            authority.keys.find(&entry.key.kid, now).is_some_and(|key| key.fingerprint() == &entry.key.fingerprint)
-        })
+        self.authority(source).is_some_and(|authority| entry.key.holds(&authority, now))
     }
 
     fn authority(&self, source: &KeySource) -> Option<Arc<Authority>> {

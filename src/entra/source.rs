@@ -136,6 +136,10 @@ impl Source {
 
     /// The question to wait for, if waiting can still bring `kid`.
     fn question(&self, kid: &str) -> Option<u64> {
+        if self.stop.is_cancelled() {
+            // Nobody asks any more: a question that is pending stays so for ever.
+            return None;
+        }
         let now = self.now();
         let mut gate = self.gate();
         let known = self.authority();
@@ -228,6 +232,7 @@ impl Source {
             other_version: self.discovery.other_version.clone(),
             key_issuer: self.discovery.key_issuer.clone(),
             cloud_instance: fetched.metadata.cloud_instance.clone(),
+            user_flow: self.discovery.user_flow.clone(),
             keys,
         });
         self.published.store(Some(Arc::new(Published { authority: Arc::clone(&authority), end })));

@@ -6,11 +6,19 @@
 
 use bytes::Bytes;
 use prost::Message;
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 use crate::authorize::decision::RequestFacts;
 use crate::request::{Headers, Request};
 
 use super::proto;
+
+/// Up to this size a message cannot take much memory, whatever is in it. Envoy's limit for all headers is 60 KiB.
+const SMALL: usize = 64 * 1024;
+/// Most header lines of a larger message. Envoy's default limit is 100.
+const LINES: usize = 4096;
+/// `attributes.request.http.headers`, and `attributes.request.http.header_map.headers`.
+const WAYS_TO_LINES: [&[u32]; 2] = [&[1, 4, 2, 3], &[1, 4, 2, 13, 1]];
 
 /// One check. Its bytes are a stranger's.
 pub struct Check {
@@ -19,9 +27,12 @@ pub struct Check {
 }
 
 impl Check {
-    /// Reads a message. `None`: it is not a `CheckRequest`, or has no HTTP request in it.
+    /// Reads a message. `None`: it is not a `CheckRequest`, has no HTTP request in it, or too many header lines.
     #[must_use]
     pub fn parse(message: Bytes) -> Option<Self> {
+        if message.len() > SMALL && !has_few_lines(&message) {
+            return None;
+        }
         let check = proto::CheckRequest::decode(message).ok()?;
         let attributes = check.attributes?;
         let http = attributes.request?.http?;
@@ -72,6 +83,34 @@ impl Headers for Check {
             visit(&line.key, value);
         }
     }
+}
+
+/// Whether decoding the message gives no more than [`LINES`] header lines: two bytes on the wire become a hundred in
+/// memory.
+fn has_few_lines(message: &[u8]) -> bool {
+    let mut lines = 0_usize;
+    WAYS_TO_LINES.iter().all(|way| count(message, way, &mut lines).is_some())
+}
+
+/// Counts the submessages to which `way`, a list of field numbers, leads. `None`: they are too many, or this is no
+/// message.
+fn count(mut message: &[u8], way: &[u32], lines: &mut usize) -> Option<()> {
+    let Some((step, below)) = way.split_first() else {
+        *lines = lines.saturating_add(1);
+        return (*lines <= LINES).then_some(());
+    };
+    while !message.is_empty() {
+        let (field, wire) = decode_key(&mut message).ok()?;
+        if field != *step || wire != WireType::LengthDelimited {
+            skip_field(wire, field, &mut message, DecodeContext::default()).ok()?;
+            continue;
+        }
+        let length = usize::try_from(decode_varint(&mut message).ok()?).ok()?;
+        let (inner, rest) = message.split_at_checked(length)?;
+        count(inner, below, lines)?;
+        message = rest;
+    }
+    Some(())
 }
 
 fn without_query(target: &Bytes) -> Bytes {
@@ -150,6 +189,27 @@ mod tests {
             [("authorization", "Bearer a"), ("authorization", "Bearer b")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
         );
+    }
+
+    #[test]
+    fn a_large_message_has_a_bounded_number_of_lines() {
+        let map = |count: usize| HttpRequest {
+            headers: (0..count).map(|at| (format!("h{at}"), "x".repeat(20))).collect(),
+            ..HttpRequest::default()
+        };
+        let line = HeaderValue { key: "h".into(), value: "x".repeat(20), raw_value: Vec::new() };
+        let list = |count: usize| HttpRequest {
+            header_map: Some(HeaderMap { headers: vec![line.clone(); count] }),
+            ..HttpRequest::default()
+        };
+        assert!(Check::parse(encoded(map(4096))).is_some());
+        assert!(Check::parse(encoded(map(4097))).is_none());
+        assert!(Check::parse(encoded(list(4096))).is_some());
+        assert!(Check::parse(encoded(list(4097))).is_none());
+        let both = HttpRequest { headers: map(2049).headers, ..list(2048) };
+        assert!(Check::parse(encoded(both)).is_none());
+        let body = HttpRequest { body: "\u{1a}\0".repeat(100_000), ..map(10) };
+        assert!(Check::parse(encoded(body)).is_some(), "a body has no lines");
     }
 
     #[test]

@@ -11,6 +11,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
 use hyper::body::{Body, Frame, SizeHint};
 
+use super::budget::Lease;
+
 /// The flag and the length in front of a message.
 pub(super) const PREFIX: usize = 5;
 
@@ -21,18 +23,20 @@ pub(super) enum Fault {
     Incomplete,
     /// More bytes than the limit.
     TooLarge,
+    /// Other messages take all the memory there is for them.
+    NoRoom,
     /// The compressed flag is set; no compression was ever offered.
     Compressed,
     /// There are bytes after the message.
     Trailing,
 }
 
-/// Reads the one message of a unary call, up to `limit` bytes. Bytes are copied only if they come in several frames.
-/// What is beyond the limit is read and dropped, so that the sender gets to read its answer.
+/// Reads the one message of a unary call, up to `limit` bytes. Bytes are copied, and taken from the lease, only if they
+/// come in several frames. What is too much is read and dropped, so that the sender gets to read its answer.
 ///
 /// # Errors
 /// Whatever is not exactly one message.
-pub(super) async fn read<B>(body: B, limit: usize) -> Result<Bytes, Fault>
+pub(super) async fn read<B>(body: B, limit: usize, lease: &mut Lease<'_>) -> Result<Bytes, Fault>
 where
     B: Body<Data = Bytes>,
 {
@@ -43,7 +47,13 @@ where
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|_| Fault::Incomplete)?;
         if let Ok(data) = frame.into_data() {
-            whole = whole.and_then(|bytes| join(bytes, data, limit.saturating_add(PREFIX)));
+            whole = whole.and_then(|bytes| {
+                let length = bytes.len().saturating_add(data.len());
+                if !bytes.is_empty() && !lease.grow_to(length) {
+                    return Err(Fault::NoRoom);
+                }
+                join(bytes, data, limit.saturating_add(PREFIX))
+            });
         }
     }
     message(whole?)
@@ -125,8 +135,13 @@ impl Body for Reply {
 #[cfg(test)]
 mod tests {
     use super::{Fault, Reply, join, message, prefix, read};
+    use crate::envoy::budget::Budget;
     use bytes::Bytes;
     use futures_util::FutureExt;
+    use hyper::body::{Body, Frame};
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
 
     fn framed(text: &'static [u8]) -> Bytes {
         let mut whole = prefix(text.len()).to_vec();
@@ -153,8 +168,33 @@ mod tests {
 
     #[test]
     fn a_message_beyond_the_limit_is_not_collected() {
-        let reply = || Reply::new(framed(b"hello"));
-        assert_eq!(read(reply(), 5).now_or_never(), Some(Ok(Bytes::from_static(b"hello"))));
-        assert_eq!(read(reply(), 4).now_or_never(), Some(Err(Fault::TooLarge)));
+        let budget = Budget::new(0);
+        let read = |limit| read(Reply::new(framed(b"hello")), limit, &mut budget.lease()).now_or_never();
+        assert_eq!(read(5), Some(Ok(Bytes::from_static(b"hello"))));
+        assert_eq!(read(4), Some(Err(Fault::TooLarge)));
+    }
+
+    /// A body that comes byte by byte.
+    struct Drip(Bytes);
+
+    impl Body for Drip {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let more = !self.0.is_empty();
+            Poll::Ready(more.then(|| Ok(Frame::data(self.0.split_to(1)))))
+        }
+    }
+
+    #[test]
+    fn a_message_in_pieces_takes_memory_that_others_may_have() {
+        let budget = Budget::new(10);
+        let (mut one, mut two) = (budget.lease(), budget.lease());
+        let hello = || Drip(framed(b"hello"));
+        assert_eq!(read(hello(), 5, &mut one).now_or_never(), Some(Ok(Bytes::from_static(b"hello"))));
+        assert_eq!(read(hello(), 5, &mut two).now_or_never(), Some(Err(Fault::NoRoom)));
+        drop((one, two));
+        assert_eq!(read(hello(), 5, &mut budget.lease()).now_or_never(), Some(Ok(Bytes::from_static(b"hello"))));
     }
 }

@@ -12,9 +12,11 @@ pub mod check;
 pub mod server;
 pub mod service;
 
+mod budget;
 mod challenge;
 mod facts;
 mod frame;
+mod greeting;
 mod identity_headers;
 mod listener;
 

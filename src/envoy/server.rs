@@ -30,6 +30,7 @@ use tower::Service as _;
 use crate::authorize::ports::Decide;
 
 use super::frame::Reply;
+use super::greeting::greeted;
 use super::listener::{Connection, Listener};
 use super::service::Service;
 
@@ -53,6 +54,8 @@ const BREATH: Duration = Duration::from_millis(50);
 pub struct Settings {
     /// Calls at a time on one connection; Envoy queues what is beyond.
     pub streams: u32,
+    /// For a new connection to begin to speak HTTP/2.
+    pub greeting: Duration,
     /// A connection that is silent for so long is pinged,
     pub keepalive: Duration,
     /// and closed if no answer comes in this time.
@@ -67,6 +70,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             streams: 1024,
+            greeting: Duration::from_secs(10),
             keepalive: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(10),
             drain_delay: Duration::ZERO,
@@ -194,6 +198,15 @@ async fn connected<D: Decide, H: Health>(
     health: HealthServer<H>,
 ) {
     let settings = shared.settings;
+    let greeted = tokio::select! {
+        greeted = tokio::time::timeout(settings.greeting, greeted(connection)) => greeted,
+        () = shared.goaway.cancelled() => return,
+    };
+    let connection = match greeted {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return tracing::debug!(%error, "a connection did not begin"),
+        Err(_) => return tracing::debug!("a connection stayed silent"),
+    };
     let answering = {
         let shared = Arc::clone(&shared);
         service_fn(move |call| respond(call, Arc::clone(&shared), health.clone()))

@@ -20,8 +20,9 @@ use crate::reason::ReasonCode;
 use crate::request::Headers;
 
 use super::answer::{answer, last_resort};
+use super::budget::Budget;
 use super::check::Check;
-use super::frame;
+use super::frame::{self, Fault};
 
 /// To get an answer home before the caller's deadline.
 const MARGIN: Duration = Duration::from_millis(20);
@@ -31,15 +32,17 @@ const MARGIN: Duration = Duration::from_millis(20);
 pub struct Limits {
     /// The largest check in bytes. Envoy sends at most 60 KiB of headers unless told otherwise, and bodies if asked.
     pub message: usize,
+    /// How many bytes of messages that come in several frames may be held at a time; what is beyond is answered 503.
+    pub memory: usize,
     /// How many checks may wait for keys at a time; one more is answered 503 at once.
     pub waiting: u64,
-    /// The longest time a check waits, if Envoy sets no nearer deadline.
+    /// The longest time a check takes to come in and to wait, if Envoy sets no nearer deadline.
     pub patience: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { message: 4 * 1024 * 1024, waiting: 1024, patience: Duration::from_secs(5) }
+        Self { message: 4 * 1024 * 1024, memory: 64 * 1024 * 1024, waiting: 1024, patience: Duration::from_secs(5) }
     }
 }
 
@@ -50,6 +53,7 @@ pub struct Service<D> {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     limits: Limits,
+    memory: Budget,
 }
 
 /// What a service needs besides someone who decides.
@@ -67,22 +71,35 @@ impl<D: Decide> Service<D> {
     #[must_use]
     pub fn new(decide: Arc<D>, surroundings: Surroundings, limits: Limits) -> Self {
         let Surroundings { audit, metrics, clock } = surroundings;
-        Self { decide, audit, metrics, clock, limits }
+        Self { decide, audit, metrics, clock, limits, memory: Budget::new(limits.memory) }
     }
 
-    /// Answers one call: reads its message and returns the framed answer.
+    /// Answers one call: reads its message, as long as its deadline lets it, and returns the framed answer.
     pub async fn check<B>(&self, call: http::Request<B>) -> Bytes
     where
         B: Body<Data = Bytes> + Send,
     {
         let (parts, body) = call.into_parts();
-        let patience = self.patience(&parts.headers);
-        let message = frame::read(body, self.limits.message).await.ok();
-        self.answer(message, patience).await
+        let (patience, watch) = (self.patience(&parts.headers), Stopwatch::start());
+        let mut lease = self.memory.lease();
+        let reading = frame::read(body, self.limits.message, &mut lease);
+        let read = tokio::time::timeout(patience, reading).await.unwrap_or(Err(Fault::Incomplete));
+        let message = match read {
+            Ok(message) => Ok(message),
+            Err(Fault::NoRoom) => Err(ReasonCode::InternalError),
+            Err(Fault::Incomplete | Fault::TooLarge | Fault::Compressed | Fault::Trailing) => {
+                Err(ReasonCode::RequestMalformed)
+            }
+        };
+        self.guarded(message, patience.saturating_sub(watch.elapsed())).await
     }
 
     /// Answers one message. `None`: there was none that can be read.
     pub async fn answer(&self, message: Option<Bytes>, patience: Duration) -> Bytes {
+        self.guarded(message.ok_or(ReasonCode::RequestMalformed), patience).await
+    }
+
+    async fn guarded(&self, message: Result<Bytes, ReasonCode>, patience: Duration) -> Bytes {
         let checked = AssertUnwindSafe(self.answer_unguarded(message, patience));
         match checked.catch_unwind().await {
             Ok(answer) => answer,
@@ -93,11 +110,11 @@ impl<D: Decide> Service<D> {
         }
     }
 
-    async fn answer_unguarded(&self, message: Option<Bytes>, patience: Duration) -> Bytes {
+    async fn answer_unguarded(&self, message: Result<Bytes, ReasonCode>, patience: Duration) -> Bytes {
         let watch = Stopwatch::start();
-        let Some(check) = message.and_then(Check::parse) else {
-            let decision = self.decide.refuse(ReasonCode::RequestMalformed);
-            return self.conclude(decision, None, &watch);
+        let check = match message.and_then(|message| Check::parse(message).ok_or(ReasonCode::RequestMalformed)) {
+            Ok(check) => check,
+            Err(reason) => return self.conclude(self.decide.refuse(reason), None, &watch),
         };
         let deciding = AssertUnwindSafe(self.decide(&check, patience));
         let decision = deciding.catch_unwind().await.unwrap_or_else(|_| {

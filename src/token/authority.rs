@@ -44,6 +44,8 @@ pub struct Authority {
     pub key_issuer: IssuerTemplate,
     /// `cloud_instance_name` of the metadata.
     pub cloud_instance: Option<Box<str>>,
+    /// The user flow of Azure AD B2C that it stands for: all flows of a tenant share issuer and keys.
+    pub user_flow: Option<Box<str>>,
     /// The keys.
     pub keys: KeySet,
 }
@@ -54,12 +56,7 @@ impl Authority {
         if self.issuer.of(tenant) == issuer {
             return Ok(());
         }
-        let other = self.other_version.as_ref().is_some_and(|other| other.of(tenant) == issuer);
-        Err(if other {
-            TokenRejection::new(ReasonCode::VersionMismatch, "the issuer of the other token version")
-        } else {
-            TokenRejection::new(ReasonCode::IssuerMismatch, "`iss` is not the tenant's issuer")
-        })
+        Err(foreign(issuer, tenant, self.other_version.as_ref()))
     }
 
     /// The key of this id, if there is one and it may sign for the tenant.
@@ -83,5 +80,26 @@ impl Authority {
             (Some(of_key), Some(of_cloud)) if of_key != of_cloud => foreign("the key is of another cloud"),
             (Some(_), Some(_)) | (Some(_) | None, None) | (None, Some(_)) => Ok(key),
         }
+    }
+}
+
+/// Whether a token of user flow `found` counts where `wanted` is the one that the authority names. B2C folds the case of
+/// flow names. One flow may ask for less than another, so it is as if the issuer were another.
+pub(super) fn same_flow(wanted: Option<&str>, found: Option<&str>) -> Result<(), TokenRejection> {
+    match (wanted, found) {
+        (None, _) => Ok(()),
+        (Some(wanted), Some(found)) if wanted.eq_ignore_ascii_case(found) => Ok(()),
+        (Some(_), Some(_) | None) => {
+            Err(TokenRejection::new(ReasonCode::IssuerMismatch, "not of the user flow that `authority` names"))
+        }
+    }
+}
+
+/// Why an issuer that is not the expected one is refused: it may be that of the other token version.
+pub(super) fn foreign(issuer: &str, tenant: TenantId, other_version: Option<&IssuerTemplate>) -> TokenRejection {
+    if other_version.is_some_and(|other| other.of(tenant) == issuer) {
+        TokenRejection::new(ReasonCode::VersionMismatch, "the issuer of the other token version")
+    } else {
+        TokenRejection::new(ReasonCode::IssuerMismatch, "`iss` is not the tenant's issuer")
     }
 }

@@ -22,7 +22,7 @@ const MAX_TIME: i64 = 1 << 53;
 const REQUIRED: [&str; 9] = ["iss", "aud", "exp", "nbf", "iat", "ver", "tid", "sub", "oid"];
 
 /// Every claim that is read: no other spelling of these may stand beside them.
-const READ: [&str; 32] = [
+const READ: [&str; 34] = [
     "iss",
     "aud",
     "exp",
@@ -55,10 +55,14 @@ const READ: [&str; 32] = [
     "_claim_sources",
     "hasgroups",
     "acct",
+    "tfp",
+    "acr",
 ];
 
-const STRINGS: [&str; 14] =
-    ["iss", "aud", "ver", "tid", "sub", "oid", "azp", "appid", "idtyp", "scp", "uti", "sid", "azpacr", "appidacr"];
+const STRINGS: [&str; 16] = [
+    "iss", "aud", "ver", "tid", "sub", "oid", "azp", "appid", "idtyp", "scp", "uti", "sid", "azpacr", "appidacr",
+    "tfp", "acr",
+];
 const LISTS: [&str; 6] = ["roles", "groups", "wids", "acrs", "xms_cc", "amr"];
 const TIMES: [&str; 4] = ["exp", "nbf", "iat", "auth_time"];
 
@@ -116,6 +120,11 @@ impl Payload {
     /// An optional claim of type string.
     pub(super) fn optional(&self, name: &str) -> Option<&str> {
         self.claims.get(name).and_then(Value::as_str)
+    }
+
+    /// The user flow of a B2C token: `tfp`, or `acr` as custom policies name it.
+    pub(super) fn user_flow(&self) -> Option<&str> {
+        self.optional("tfp").or_else(|| self.optional("acr"))
     }
 
     /// Whether the claim is there, with whatever value.

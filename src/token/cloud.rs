@@ -67,7 +67,11 @@ pub struct CustomAuthority {
     base: Box<str>,
     host: Box<str>,
     names_tenant: bool,
+    user_flow: Option<Box<str>>,
 }
+
+/// What the names of all user flows and custom policies of B2C begin with.
+const FLOW: &str = "B2C_1";
 
 /// Why an `authority` is not acceptable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -110,6 +114,7 @@ impl CustomAuthority {
             base: format!("{scheme}://{host}{slash}{path}").into(),
             host: host.into(),
             names_tenant: !path.is_empty(),
+            user_flow: user_flow(path),
         })
     }
 
@@ -138,6 +143,13 @@ impl CustomAuthority {
         };
         IssuerTemplate::new(&text)
     }
+}
+
+/// The user flow or custom policy of Azure AD B2C in a path, as in `contoso.onmicrosoft.com/B2C_1_signin`.
+fn user_flow(path: &str) -> Option<Box<str>> {
+    let last = path.rsplit('/').next()?;
+    let named = last.get(..FLOW.len()).is_some_and(|start| start.eq_ignore_ascii_case(FLOW));
+    named.then(|| last.into())
 }
 
 /// Whether this is a DNS name or an address, perhaps with a port.
@@ -195,6 +207,7 @@ impl Issuer {
             issuer,
             other_version: Some(self.template(version.other())),
             key_issuer: self.template(Version::V2),
+            user_flow: self.user_flow(),
         })
     }
 
@@ -209,7 +222,15 @@ impl Issuer {
                 Self::Cloud(cloud) => Some(cloud.instance().into()),
                 Self::Custom(_) => None,
             },
+            user_flow: self.user_flow(),
             keys,
+        }
+    }
+
+    fn user_flow(&self) -> Option<Box<str>> {
+        match self {
+            Self::Cloud(_) => None,
+            Self::Custom(authority) => authority.user_flow.clone(),
         }
     }
 

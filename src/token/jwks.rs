@@ -44,7 +44,7 @@ impl std::fmt::Debug for Key {
 }
 
 impl Key {
-    /// A hash of the public key: two keys with one id are told apart by it.
+    /// A hash of the public key and of what binds it to an issuer: two keys with one id are told apart by it.
     #[must_use]
     pub const fn fingerprint(&self) -> &[u8; 32] {
         &self.fingerprint
@@ -174,18 +174,29 @@ fn key(element: &Value) -> Result<(&str, Key), &'static str> {
     if exponent != EXPONENT {
         return Err("exponent other than 65537");
     }
-    let mut fingerprint = [0_u8; 32];
-    for (to, from) in fingerprint.iter_mut().zip(digest::digest(&digest::SHA256, &modulus).as_ref()) {
-        *to = *from;
-    }
     let key = Key {
         decoding: DecodingKey::from_rsa_raw_components(&modulus, &exponent),
-        fingerprint,
+        fingerprint: fingerprint(&modulus, [text("issuer"), text("cloud_instance_name")]),
         issuer: text("issuer").map(Box::from),
         cloud_instance: text("cloud_instance_name").map(Box::from),
         valid_until: UnixTime(i64::MAX),
     };
     Ok((kid, key))
+}
+
+/// Each part is told by its length, so that no two keys come to the same bytes.
+fn fingerprint(modulus: &[u8], binding: [Option<&str>; 2]) -> [u8; 32] {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    hash.update(modulus);
+    for part in binding {
+        hash.update(&part.map_or(u64::MAX, |part| u64::try_from(part.len()).unwrap_or(u64::MAX)).to_be_bytes());
+        hash.update(part.unwrap_or_default().as_bytes());
+    }
+    let mut fingerprint = [0_u8; 32];
+    for (to, from) in fingerprint.iter_mut().zip(hash.finish().as_ref()) {
+        *to = *from;
+    }
+    fingerprint
 }
 
 fn usable(members: &Map<String, Value>) -> Result<(), &'static str> {

@@ -47,7 +47,8 @@ pub fn parse(bytes: &[u8], discovery: &Discovery) -> Result<Metadata, MetadataRe
     let document: Value = serde_json::from_slice(bytes).map_err(|_| MetadataRejection::Shape)?;
     let members = document.as_object().ok_or(MetadataRejection::Shape)?;
     let text = |name: &str| members.get(name).and_then(Value::as_str);
-    let issuer = text("issuer").map(IssuerTemplate::new).filter(|issuer| expected(issuer, discovery));
+    let expected = |issuer: &IssuerTemplate| may_issue(discovery, &issuer.of(discovery.tenant));
+    let issuer = text("issuer").map(IssuerTemplate::new).filter(expected);
     let issuer = issuer.ok_or(MetadataRejection::Issuer)?;
     let jwks_uri = text("jwks_uri").filter(|uri| same_origin(uri, &discovery.metadata_url));
     Ok(Metadata {
@@ -57,29 +58,32 @@ pub fn parse(bytes: &[u8], discovery: &Discovery) -> Result<Metadata, MetadataRe
     })
 }
 
-fn expected(issuer: &IssuerTemplate, discovery: &Discovery) -> bool {
-    let concrete = issuer.of(discovery.tenant);
+/// Whether the metadata of `discovery` may name this issuer, once the tenant stands in it.
+pub(super) fn may_issue(discovery: &Discovery, issuer: &str) -> bool {
     match &discovery.issuer {
-        ExpectedIssuer::Published(published) => published.of(discovery.tenant) == concrete,
+        ExpectedIssuer::Published(published) => published.of(discovery.tenant) == issuer,
         ExpectedIssuer::WithinHost(host) => {
             let parts = |url| origin(url).and_then(|origin| origin.split_once("://"));
-            let within = match (parts(&concrete), parts(&discovery.metadata_url)) {
+            let within = match (parts(issuer), parts(&discovery.metadata_url)) {
                 (Some((scheme, found)), Some((own, _))) => {
                     let above = found.strip_suffix(&**host);
                     scheme == own && above.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
                 }
                 (Some(_) | None, None) | (None, Some(_)) => false,
             };
-            within && concrete.contains(&discovery.tenant.to_string())
+            within && issuer.contains(&discovery.tenant.to_string())
         }
     }
 }
 
-/// Scheme, host and port of a URL.
+/// Scheme, host and port of a URL. `None` if anything else stands before the path: what it then means depends on the
+/// reader, and browsers' and HTTP clients' (WHATWG URL) take `\` for a slash and drop white space.
 fn origin(url: &str) -> Option<&str> {
     let start = url.find("://")?.saturating_add(3);
     let length = url.get(start..)?.find(['/', '?', '#']).unwrap_or(url.len().saturating_sub(start));
-    url.get(..start.saturating_add(length))
+    let host = url.get(start..start.saturating_add(length))?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    host.bytes().all(plain).then(|| url.get(..start.saturating_add(length)))?
 }
 
 /// Whether two URLs have one scheme, host and port. User information makes a host another one.

@@ -88,6 +88,8 @@ pub struct Discovery {
     pub other_version: Option<IssuerTemplate>,
     /// The v2 form of the issuer, for keys that name theirs.
     pub key_issuer: IssuerTemplate,
+    /// The user flow of Azure AD B2C that its tokens must be of.
+    pub user_flow: Option<Box<str>>,
 }
 
 /// What the `issuer` of a metadata document must be.

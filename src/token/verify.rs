@@ -8,11 +8,12 @@ use crate::clock::UnixTime;
 use crate::identity::{Caller, CallerKind, Claims, TenantId};
 use crate::reason::ReasonCode;
 
-use super::authority::Authority;
+use super::authority::{self, Authority};
 use super::claims::Payload;
 use super::header::{self, Header};
 use super::kind;
-use super::profile::Profile;
+use super::metadata;
+use super::profile::{Discovery, Profile};
 use super::rejection::{Detail, TokenRejection};
 use super::segments::{self, Segments};
 use super::{RawToken, Version};
@@ -82,8 +83,19 @@ impl Unverified<'_> {
     /// Whether the token is of this issuer but names a key that it does not list: worth asking for its keys again.
     #[must_use]
     pub fn needs_key(&self, authority: &Authority, now: UnixTime) -> bool {
-        authority.issued(self.payload.text("iss"), self.tenant()).is_ok()
-            && authority.keys.find(&self.header.kid, now).is_none()
+        self.issued(authority).is_ok() && authority.keys.find(&self.header.kid, now).is_none()
+    }
+
+    /// Whether a source of which nothing is known yet may turn out to be the issuer. If not, keys would change nothing.
+    ///
+    /// # Errors
+    /// `version_mismatch`, `issuer_mismatch`.
+    pub fn expects(&self, source: &Discovery) -> Result<(), TokenRejection> {
+        let issuer = self.payload.text("iss");
+        if metadata::may_issue(source, issuer) {
+            return authority::same_flow(source.user_flow.as_deref(), self.payload.user_flow());
+        }
+        Err(authority::foreign(issuer, self.tenant(), source.other_version.as_ref()))
     }
 
     /// The rest of the checks.
@@ -91,7 +103,7 @@ impl Unverified<'_> {
     /// # Errors
     /// The first reason in the order above.
     pub fn verify(self, authority: &Authority, now: UnixTime) -> Result<Caller, TokenRejection> {
-        authority.issued(self.payload.text("iss"), self.tenant())?;
+        self.issued(authority)?;
         let key = authority.key(&self.header.kid, self.tenant(), now)?;
         if !key.signed(self.segments.signature, self.segments.signed) {
             return Err(no(ReasonCode::SignatureInvalid, "RS256"));
@@ -103,6 +115,11 @@ impl Unverified<'_> {
         let caller = caller(self.payload, client, kind);
         admissible(&caller, self.profile)?;
         Ok(caller)
+    }
+
+    fn issued(&self, authority: &Authority) -> Result<(), TokenRejection> {
+        authority.issued(self.payload.text("iss"), self.tenant())?;
+        authority::same_flow(authority.user_flow.as_deref(), self.payload.user_flow())
     }
 
     fn audience(&self) -> Result<(), TokenRejection> {

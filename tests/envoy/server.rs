@@ -1,11 +1,14 @@
 //! Real calls over TCP and over a Unix socket, with Envoy's own client stub.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use entrance::envoy::server::{Listen, SERVICE, Server, Settings, Signals};
 use entrance::envoy::service::Limits;
+use entrance::metrics::{Gauges, Metrics, exposition};
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +25,7 @@ struct Running {
     ready: watch::Sender<bool>,
     shutdown: CancellationToken,
     served: JoinHandle<()>,
+    metrics: Arc<Metrics>,
 }
 
 async fn run(listen: &Listen, settings: Settings, limits: Limits) -> Running {
@@ -30,9 +34,9 @@ async fn run(listen: &Listen, settings: Settings, limits: Limits) -> Running {
     let (ready, receiver) = watch::channel(false);
     let shutdown = CancellationToken::new();
     let signals = Signals { ready: receiver, shutdown: shutdown.clone() };
-    let Fixture { service, .. } = fixture(limits);
+    let Fixture { service, metrics, .. } = fixture(limits);
     let served = tokio::spawn(server.serve(service, signals));
-    Running { address, ready, shutdown, served }
+    Running { address, ready, shutdown, served, metrics }
 }
 
 fn loopback() -> Listen {
@@ -90,6 +94,19 @@ async fn a_message_beyond_the_limit_is_refused_and_the_call_succeeds() {
 }
 
 #[tokio::test]
+async fn a_connection_that_does_not_begin_to_speak_is_closed() {
+    let settings = Settings { greeting: Duration::from_millis(50), ..Settings::default() };
+    let running = run(&loopback(), settings, Limits::default()).await;
+    let Listen::Tcp(address) = running.address else { panic!("not a port") };
+    for begun in [&b""[..], b"PRI * HTTP/2.0\r\n", b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"] {
+        let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+        connection.write_all(begun).await.unwrap();
+        let closed = async { matches!(connection.read(&mut [0; 64]).await, Ok(0) | Err(_)) };
+        assert!(tokio::time::timeout(Duration::from_secs(5), closed).await.unwrap());
+    }
+}
+
+#[tokio::test]
 async fn the_deadline_of_the_call_is_kept() {
     let running = run(&loopback(), Settings::default(), Limits::default()).await;
     let mut client = AuthorizationClient::new(channel(&running.address).await);
@@ -133,7 +150,12 @@ async fn a_call_that_does_not_end_cannot_hold_up_the_end() {
     let running = run(&loopback(), settings, limits).await;
     let mut client = AuthorizationClient::new(channel(&running.address).await);
     let stuck = tokio::spawn(async move { client.check(check("/never")).await });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let under_way = async {
+        while !exposition::render(&running.metrics, &Gauges::default()).contains("entrance_checks_waiting 1") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), under_way).await.unwrap();
     running.shutdown.cancel();
     tokio::time::timeout(Duration::from_secs(5), running.served).await.unwrap().unwrap();
     assert!(stuck.await.unwrap().is_err());

@@ -1,7 +1,9 @@
 //! One check in, one answer out, whatever happens in between.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +16,7 @@ use entrance::reason::ReasonCode;
 use entrance::request::Request;
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request as AttributeRequest};
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
+use hyper::body::{Body, Frame};
 use prost::Message;
 
 use crate::answer::{denied, ok, read};
@@ -184,6 +187,107 @@ async fn one_check_more_than_may_wait_is_refused_at_once() {
     assert_eq!(refused(&second), (503, "keys_unavailable".to_owned()));
     // the one that waited has made room again
     ok(&read(&answered(&fixture, "/slow").await));
+}
+
+/// A body that sends this and then nothing more, without an end.
+struct Half(Option<Bytes>);
+
+impl Body for Half {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.0.take().map_or(Poll::Pending, |sent| Poll::Ready(Some(Ok(Frame::data(sent)))))
+    }
+}
+
+fn half(sent: &'static [u8]) -> http::Request<Half> {
+    http::Request::new(Half(Some(Bytes::from_static(sent))))
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_come_whole_is_not_waited_for_longer_than_a_key() {
+    let fixture = fixture(Limits { patience: Duration::from_millis(50), ..Limits::default() });
+    for sent in [&b""[..], b"\0\0\0\0\x10half"] {
+        let answer = tokio::time::timeout(Duration::from_secs(5), fixture.service.check(half(sent))).await;
+        assert_eq!(refused(&answer.unwrap()), (400, "request_malformed".to_owned()));
+        assert_eq!(last_record(&fixture).reason, "request_malformed");
+    }
+    let mut call = half(b"");
+    call.headers_mut().insert("grpc-timeout", "30m".parse().unwrap());
+    let patient = self::fixture(Limits::default());
+    let answer = tokio::time::timeout(Duration::from_secs(2), patient.service.check(call)).await;
+    assert_eq!(refused(&answer.unwrap()).0, 400, "the caller's own deadline is nearer");
+}
+
+/// A body of these frames.
+struct Frames(Vec<Bytes>);
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(self.0.pop().map(|sent| Ok(Frame::data(sent))))
+    }
+}
+
+/// A call with this check, in two frames.
+fn call(path: &str) -> http::Request<Frames> {
+    let message = check(path).encode_to_vec();
+    let mut first = vec![0];
+    first.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
+    http::Request::new(Frames(vec![message.into(), first.into()]))
+}
+
+#[tokio::test]
+async fn messages_in_pieces_share_a_bounded_memory() {
+    let size = check("/slow").encoded_len() + 5;
+    let fixture = fixture(Limits { memory: size * 2, ..Limits::default() });
+    let (one, two, three) = tokio::join!(
+        fixture.service.check(call("/slow")),
+        fixture.service.check(call("/slow")),
+        fixture.service.check(call("/slow"))
+    );
+    ok(&read(&one));
+    ok(&read(&two));
+    assert_eq!(refused(&three), (503, "internal_error".to_owned()));
+    assert_eq!(last_record(&fixture).outcome, Outcome::Allow);
+    ok(&read(&fixture.service.check(call("/slow")).await));
+}
+
+/// Bytes that say when they are gone.
+struct Held(Vec<u8>, Arc<AtomicUsize>);
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.1.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn a_record_does_not_hold_on_to_the_message() {
+    let fixture = fixture(Limits::default());
+    let gone = Arc::new(AtomicUsize::new(0));
+    let long = "x".repeat(100_000);
+    let mut message = check("/deny");
+    let http = message.attributes.as_mut().unwrap().request.as_mut().unwrap().http.as_mut().unwrap();
+    http.path = format!("/{long}?{long}");
+    http.host.clone_from(&long);
+    http.headers.insert("traceparent".to_owned(), long);
+    let message = Bytes::from_owner(Held(message.encode_to_vec(), Arc::clone(&gone)));
+    fixture.service.answer(Some(message), Duration::ZERO).await;
+    assert_eq!(gone.load(Ordering::SeqCst), 1, "the message holds the token and all that a stranger sent");
+    let kept = last_record(&fixture).request;
+    assert_eq!(&kept.method[..], b"GET");
+    assert_eq!(&kept.request_id[..], b"r1");
+    assert_eq!([kept.path.len(), kept.host.len(), kept.traceparent.len()], [2049, 257, 257], "one more than is shown");
 }
 
 #[tokio::test]

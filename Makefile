@@ -1,0 +1,43 @@
+# The front door: `make` lists what there is. A recipe is one line; what needs more is a script in tools/.
+
+PYTHON ?= python3
+ARGS ?=
+CHECKS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help test fmt fmt-check lint tests gen demo bench fuzz deny tools
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+test: fmt-check lint tools tests ## all that CI runs: format, lints, tests
+
+fmt: ## format the code
+	cargo fmt
+
+fmt-check:
+	@tools/timed format cargo fmt --check
+
+lint: ## clippy on everything, with and without the emulator; links in doc comments
+	@tools/timed lint cargo clippy --locked --all-targets -- -D warnings
+	@tools/timed lint-release cargo clippy --locked --no-default-features --lib --bins -- -D warnings
+	@tools/timed lint-docs cargo doc --locked --no-deps --document-private-items --quiet
+
+tests:
+	@tools/timed tests cargo test --locked
+
+gen: ## rewrite all that is generated and committed: look at the diff
+	ENTRANCE_UPDATE=1 cargo test --locked --test goldens
+
+demo: tools ## the whole thing on this machine; `make demo ARGS=--once` ends after the tour
+	cargo run --locked --quiet -- demo $(ARGS)
+
+bench: ## the costs, against their floors
+	cargo bench --locked
+
+deny: ## licences, versions, sources and advisories of dependencies; compiles cargo-deny the first time
+	@tools/timed cargo-deny $(PYTHON) tools/install.py deny
+	.tools/bin/cargo-deny --all-features check --deny unmatched-skip $(CHECKS)
+
+tools: ## install Envoy and the Python packages of tests as .tools/
+	@tools/timed tools $(PYTHON) tools/install.py

