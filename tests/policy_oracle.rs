@@ -13,6 +13,8 @@
 mod conditions;
 #[path = "support/generate.rs"]
 mod generate;
+#[path = "support/judged.rs"]
+mod judged;
 #[path = "support/oracle.rs"]
 mod oracle;
 #[path = "support/oracle_text.rs"]
@@ -24,17 +26,15 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 
 use entrance::authorize::ports::Outcome;
-use entrance::identity::ApplicationId;
-use entrance::policy::decide::{Challenge, Decided, Evidence, Matched, Recorded, Verdict, decide};
-use entrance::policy::locate::locate;
+use entrance::policy::decide::{Challenge, Decided, Matched, Recorded, Verdict};
 use entrance::policy::snapshot::Snapshot;
-use entrance::request::Request;
 use proptest::collection::vec;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 
 use generate::NOW;
+use judged::judged;
 use oracle::Said;
-use world::{Ask, Token};
+use world::Ask;
 
 /// Worlds for each case that `PROPTEST_CASES` asks for (256 by default).
 const WORLDS: u32 = 6;
@@ -89,22 +89,7 @@ fn said(outcome: &'static str, reason: &'static str, matched: Option<&Matched>) 
 
 /// What the code under test says.
 fn decided(snapshot: &Snapshot, ask: &Ask) -> (Said, Option<Said>) {
-    let Ask { method, host, target, headers, token } = ask;
-    let request = Request { method, host, target, headers };
-    let forced = match token {
-        Token::Caller(_, Some(application)) => Some(ApplicationId((*application).into())),
-        Token::Caller(_, None) | Token::None | Token::Rejected(_) => None,
-    };
-    let asked = [ApplicationId("shop/api".into()), ApplicationId("shop/other".into())];
-    let evidence = |application: &ApplicationId| match token {
-        Token::None => Evidence::None,
-        Token::Rejected(reason) => Evidence::Rejected(*reason),
-        Token::Caller(caller, _) => {
-            let same = asked.iter().find(|known| *known == application).unwrap();
-            Evidence::Caller { caller, application: forced.as_ref().unwrap_or(same) }
-        }
-    };
-    let Decided { verdict, shadow } = decide(&locate(snapshot, &request), &evidence, NOW);
+    let Decided { verdict, shadow } = judged(snapshot, ask);
     let (outcome, reason) = Outcome::of(&verdict);
     let challenge = match &verdict {
         Verdict::Deny(denial) => denial.challenge(),

@@ -1,6 +1,7 @@
 //! The one compiler: from a set of resources to what is enforced, and what is wrong with them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -22,7 +23,7 @@ use super::object::{Kind, Object, ObjectId, Resources};
 use super::policy::{self, ReadPolicy, Reference};
 use super::read::Node;
 use super::reference;
-use super::revocation::Revocation;
+use super::revocation::{Revocation, Spoiled};
 
 /// For whom is compiled, and by which rules of the installation.
 #[derive(Clone, Debug, Default)]
@@ -66,16 +67,40 @@ pub struct Compiled {
 /// Compiles, and remembers parts for the next time. What comes out depends on the resources and the settings alone.
 #[derive(Default)]
 pub struct Compiler {
-    applications: HashMap<ObjectId, ReadOnce<ReadApplication, Option<Arc<Object>>>, RandomState>,
-    policies: HashMap<ObjectId, ReadOnce<ReadPolicy, Referred>, RandomState>,
-    tables: HashMap<HostPattern, MergedOnce, RandomState>,
+    applications: HashMap<ObjectId, ReadOnce<ReadApplication, OwnKeys>, RandomState>,
+    /// Grants of references to applications elsewhere.
+    permissions: Vec<Arc<Object>>,
+    /// Applications that a broken revocation spoils.
+    spoiled: Spoiled,
+    /// In the order of their ids, as resources are.
+    policies: Vec<ReadOnce<ReadPolicy, Referred>>,
+    tables: Tables,
 }
+
+type Tables = HashMap<HostPattern, MergedOnce, RandomState>;
 
 /// Something read earlier, and what it was read from.
 struct ReadOnce<T, U> {
     object: Arc<Object>,
     uses: U,
     read: T,
+}
+
+/// Where an application's keys come from.
+enum OwnKeys {
+    /// What it says itself, perhaps by this ConfigMap.
+    Named(Option<Arc<Object>>),
+    /// Those of [`Settings::keys`]: nothing to remember.
+    Replaced,
+}
+
+impl OwnKeys {
+    fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Named(one), Self::Named(other)) => same_option(one.as_ref(), other.as_ref()),
+            (Self::Named(_) | Self::Replaced, Self::Replaced) | (Self::Replaced, Self::Named(_)) => false,
+        }
+    }
 }
 
 /// An application, if it is sound, and everything that is wrong with it if not.
@@ -120,10 +145,10 @@ impl Compiler {
     /// Compiles `resources`.
     pub fn compile(&mut self, resources: &Resources, settings: &Settings) -> Compiled {
         let revoked = Revocation::all(resources);
-        self.read_applications(resources, settings.keys.as_ref());
-        let of_grants = self.read_policies(resources, &revoked);
-        let policies = resources.of(Kind::AccessPolicy).filter_map(|object| self.policies.get(&object.id));
-        let policies: Vec<&ReadPolicy> = policies.map(|known| &known.read).collect();
+        let applications_stand = self.read_applications(resources, settings.keys.as_ref());
+        let permissions_stand = self.read_permissions(resources) & self.spoil(&revoked.spoiled);
+        let of_grants = self.read_policies(resources, applications_stand && permissions_stand);
+        let policies: Vec<&ReadPolicy> = self.policies.iter().map(|known| &known.read).collect();
         let applications = resources.of(Kind::EntraApplication).filter_map(|object| self.applications.get(&object.id));
         let applications: Vec<&ReadApplication> = applications.map(|known| &known.read).collect();
         let (claims, mut faults) = claims(&policies, settings);
@@ -134,20 +159,22 @@ impl Compiler {
         let sound = applications.iter().filter_map(|read| read.application.as_ref());
         let profiles: Vec<_> = sound.map(|application| Arc::clone(&application.profile)).collect();
         let revocations = revoked.by_application(&profiles);
-        let tables = self.merge(claims);
+        let tables = merge(&mut self.tables, claims);
         faults.extend(tables.iter().flat_map(|(host, table)| tangled(host, table)));
         faults.sort();
         let snapshot = Arc::new(Snapshot::new(tables, None));
         Compiled { snapshot, profiles, revocations, faults }
     }
 
-    fn read_applications(&mut self, resources: &Resources, instead: Option<&KeySet>) {
+    /// Whether all applications are what they were.
+    fn read_applications(&mut self, resources: &Resources, instead: Option<&KeySet>) -> bool {
         let mut before = std::mem::take(&mut self.applications);
+        let mut stand = true;
         for object in resources.of(Kind::EntraApplication) {
-            let uses = key_map(object, resources);
-            let known = before.remove(&object.id).filter(|known| {
-                instead.is_none() && same(&known.object, object) && same_option(known.uses.as_ref(), uses.as_ref())
-            });
+            let uses = if instead.is_some() { OwnKeys::Replaced } else { OwnKeys::Named(key_map(object, resources)) };
+            let known = before.remove(&object.id);
+            let known = known.filter(|known| same(&known.object, object) && known.uses.same(&uses));
+            stand &= known.is_some();
             let read = known.unwrap_or_else(|| {
                 let (application, faults) = application::read(object, KeySets { resources, instead });
                 let read = ReadApplication { application: application.map(Arc::new), faults };
@@ -155,54 +182,74 @@ impl Compiler {
             });
             self.applications.insert(object.id.clone(), read);
         }
+        stand && before.is_empty()
     }
 
-    /// Reads all policies. What is wrong with grants comes back.
-    fn read_policies(&mut self, resources: &Resources, revoked: &Revocation) -> Vec<Fault> {
-        let mut before = std::mem::take(&mut self.policies);
+    /// Whether all grants of references are what they were.
+    fn read_permissions(&mut self, resources: &Resources) -> bool {
+        let permissions: Vec<Arc<Object>> = resources.of(Kind::ReferenceGrant).cloned().collect();
+        let same = |(one, other): (&Arc<Object>, &Arc<Object>)| same(one, other);
+        let stand = permissions.len() == self.permissions.len() && permissions.iter().zip(&self.permissions).all(same);
+        self.permissions = permissions;
+        stand
+    }
+
+    /// Whether the same applications are spoiled as before.
+    fn spoil(&mut self, spoiled: &Spoiled) -> bool {
+        let stand = self.spoiled == *spoiled;
+        self.spoiled.clone_from(spoiled);
+        stand
+    }
+
+    /// Reads what changed. If everything stands that policies may refer to, those that did not change themselves stand,
+    /// too, and nothing is looked up for them. What is wrong with access grants comes back.
+    fn read_policies(&mut self, resources: &Resources, neighbours_stand: bool) -> Vec<Fault> {
+        let mut before = std::mem::take(&mut self.policies).into_iter().peekable();
         let (mut grants, mut faults) = by_policy(resources);
         for object in resources.of(Kind::AccessPolicy) {
-            let mut uses = self.referred(object, resources, revoked);
-            for grant in grants.remove(&object.id).into_iter().flatten() {
-                let read = grant::read(grant, uses.application.as_deref());
-                uses.grants.extend(read.grant);
-                faults.extend(read.faults);
-            }
-            let known = before.remove(&object.id);
-            let known = known.filter(|known| same(&known.object, object) && known.uses.same(&uses));
-            let read = known.unwrap_or_else(|| read_policy(object, uses));
-            self.policies.insert(object.id.clone(), read);
+            let known = counterpart(&mut before, object).filter(|known| same(&known.object, object));
+            let lent = grants.remove(&object.id);
+            let stands = |known: &ReadOnce<ReadPolicy, Referred>| {
+                neighbours_stand && lent.is_none() && known.uses.grants.is_empty()
+            };
+            let read = match known {
+                Some(known) if stands(&known) => known,
+                known => {
+                    let mut uses = self.referred(object, resources);
+                    for grant in lent.into_iter().flatten() {
+                        let read = grant::read(grant, uses.application.as_deref());
+                        uses.grants.extend(read.grant);
+                        faults.extend(read.faults);
+                    }
+                    known.filter(|known| known.uses.same(&uses)).unwrap_or_else(|| read_policy(object, uses))
+                }
+            };
+            self.policies.push(read);
         }
         faults.extend(grants.values().flatten().map(|grant| nowhere(grant)));
         faults
     }
 
-    fn referred(&self, object: &Object, resources: &Resources, revoked: &Revocation) -> Referred {
+    fn referred(&self, object: &Object, resources: &Resources) -> Referred {
         let faults = Faults::of(&object.id);
         let target = reference::application(&Node::top(&object.body, "spec", &faults), &object.id, resources);
         let exists = target.as_ref().is_some_and(|target| resources.get(target).is_some());
-        let sound = target.as_ref().filter(|target| !revoked.spoils(target));
+        let sound = target.as_ref().filter(|target| !self.spoiled.covers(target));
         let application = sound.and_then(|target| self.applications.get(target)?.read.application.clone());
         Referred { target, faults: faults.into_vec(), exists, application, grants: Vec::new() }
     }
+}
 
-    fn merge(&mut self, claims: impl IntoIterator<Item = (HostPattern, Claim)>) -> Vec<(HostPattern, Arc<HostTable>)> {
-        let mut before = std::mem::take(&mut self.tables);
-        let mut tables = Vec::new();
-        for (host, claim) in claims {
-            let known = before.remove(&host).filter(|known| {
-                known.poison == claim.poison
-                    && known.policies.len() == claim.policies.len()
-                    && known.policies.iter().zip(&claim.policies).all(|(one, other)| Arc::ptr_eq(one, other))
-            });
-            let merged = known.unwrap_or_else(|| {
-                let table = Arc::new(HostTable::build(claim.policies.clone(), claim.poison.clone()));
-                MergedOnce { policies: claim.policies, poison: claim.poison, table }
-            });
-            tables.push((host.clone(), Arc::clone(&merged.table)));
-            self.tables.insert(host, merged);
+/// What was read earlier under the id of `object`. Both sides come in the order of their ids.
+fn counterpart<T, U>(
+    before: &mut Peekable<impl Iterator<Item = ReadOnce<T, U>>>,
+    object: &Arc<Object>,
+) -> Option<ReadOnce<T, U>> {
+    loop {
+        let known = before.next_if(|known| Arc::ptr_eq(&known.object, object) || known.object.id <= object.id)?;
+        if Arc::ptr_eq(&known.object, object) || known.object.id == object.id {
+            return Some(known);
         }
-        tables
     }
 }
 
@@ -224,6 +271,30 @@ fn nowhere(grant: &Object) -> Fault {
     let path = FieldPath::root().field("spec").field("policyRef");
     let problem = "names an AccessPolicy that is not there".into();
     Fault { object: grant.id.clone(), path, problem, about: About::Reference }
+}
+
+/// Merges what stands on each host, or takes the table that was merged from the same policies earlier.
+fn merge<'c>(
+    tables: &mut Tables,
+    claims: impl IntoIterator<Item = (&'c HostPattern, Claim)>,
+) -> Vec<(HostPattern, Arc<HostTable>)> {
+    let mut before = std::mem::take(tables);
+    let mut all = Vec::with_capacity(before.len());
+    tables.reserve(before.len());
+    for (host, claim) in claims {
+        let known = before.remove_entry(host).filter(|(_, known)| {
+            known.poison == claim.poison
+                && known.policies.len() == claim.policies.len()
+                && known.policies.iter().zip(&claim.policies).all(|(one, other)| Arc::ptr_eq(one, other))
+        });
+        let (host, merged) = known.unwrap_or_else(|| {
+            let table = Arc::new(HostTable::build(claim.policies.clone(), claim.poison.clone()));
+            (host.clone(), MergedOnce { policies: claim.policies, poison: claim.poison, table })
+        });
+        all.push((host.clone(), Arc::clone(&merged.table)));
+        tables.insert(host, merged);
+    }
+    all
 }
 
 /// What is wrong with the routes of a host as a whole, told to the policy that came last.

@@ -34,12 +34,25 @@ pub struct ReadRevocation {
 #[derive(Debug, Default)]
 pub(super) struct Revocation {
     revoked: BTreeMap<ObjectId, Vec<(Revoked, UnixTime)>>,
-    /// Applications that accept no token.
-    spoiled: BTreeSet<ObjectId>,
-    /// Namespaces whose applications accept none.
-    spoiled_namespaces: BTreeSet<Arc<str>>,
+    /// What a broken one takes along.
+    pub(super) spoiled: Spoiled,
     /// Everything that is wrong.
     pub(super) faults: Vec<Fault>,
+}
+
+/// Applications that accept no token, because nobody knows which of theirs a broken revocation was meant for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spoiled {
+    applications: BTreeSet<ObjectId>,
+    /// All applications of these.
+    namespaces: BTreeSet<Arc<str>>,
+}
+
+impl Spoiled {
+    /// Whether this application is one of them.
+    pub(super) fn covers(&self, application: &ObjectId) -> bool {
+        self.applications.contains(application) || self.namespaces.contains(&application.namespace)
+    }
 }
 
 impl Revocation {
@@ -50,17 +63,12 @@ impl Revocation {
             let ReadRevocation { application, revoked, faults } = read(object);
             match (application, revoked) {
                 (Some(application), Some(revoked)) => all.revoked.entry(application).or_default().push(revoked),
-                (Some(application), None) => drop(all.spoiled.insert(application)),
-                (None, _) => drop(all.spoiled_namespaces.insert(Arc::clone(&object.id.namespace))),
+                (Some(application), None) => drop(all.spoiled.applications.insert(application)),
+                (None, _) => drop(all.spoiled.namespaces.insert(Arc::clone(&object.id.namespace))),
             }
             all.faults.extend(faults);
         }
         all
-    }
-
-    /// Whether a broken revocation may have been meant for this application.
-    pub(super) fn spoils(&self, application: &ObjectId) -> bool {
-        self.spoiled.contains(application) || self.spoiled_namespaces.contains(&application.namespace)
     }
 
     /// What is revoked, for each application that has revocations.

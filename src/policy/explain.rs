@@ -46,9 +46,14 @@ pub fn explain<'e>(
     now: UnixTime,
 ) -> Vec<Step> {
     let mut steps = Vec::new();
-    let Some(table) = host(snapshot, located.request, &mut steps) else { return steps };
+    let Some((table, deciding)) = host(snapshot, located.request, &mut steps) else { return steps };
+    let deciding = deciding.unwrap_or(table);
     steps.extend(table.policies().iter().map(|policy| policy_step(policy)));
-    let sides = [(table.enforcing(), Some(&located.enforcing)), (table.shadow(), located.shadow.as_ref())];
+    if !std::ptr::eq(table, deciding) {
+        steps.push(Step::new("host", located.host.as_str(), table_step(snapshot, deciding)));
+        steps.extend(deciding.policies().iter().map(|policy| policy_step(policy)));
+    }
+    let sides = [(deciding.enforcing(), Some(&located.enforcing)), (table.shadow(), located.shadow.as_ref())];
     path(located, &mut steps);
     for (side, finding) in sides {
         let (Some(side), Some(finding)) = (side, finding) else { continue };
@@ -58,7 +63,12 @@ pub fn explain<'e>(
     steps
 }
 
-fn host<'s>(snapshot: &'s Snapshot, request: &Request<'_>, steps: &mut Vec<Step>) -> Option<&'s HostTable> {
+/// The tables of the host: the nearest, and the one that decides.
+fn host<'s>(
+    snapshot: &'s Snapshot,
+    request: &Request<'_>,
+    steps: &mut Vec<Step>,
+) -> Option<(&'s HostTable, Option<&'s HostTable>)> {
     let sent = String::from_utf8_lossy(request.host);
     let host = match Host::parse(request.host) {
         Ok(host) => host,
@@ -75,15 +85,18 @@ fn host<'s>(snapshot: &'s Snapshot, request: &Request<'_>, steps: &mut Vec<Step>
         steps.push(Step::new("host", host.as_str(), "no policy names it"));
         return None;
     };
+    steps.push(Step::new("host", host.as_str(), table_step(snapshot, table)));
+    Some((table, snapshot.deciding(&host)))
+}
+
+fn table_step(snapshot: &Snapshot, table: &HostTable) -> String {
     let all = snapshot.tables();
     let pattern = all.iter().find(|(_, other)| std::ptr::eq(*other, table)).map(|(pattern, _)| pattern);
-    let how = match (pattern, table.poison()) {
+    match (pattern, table.poison()) {
         (_, Some(poison)) => format!("everything on it is denied: {}", poison.0),
         (Some(pattern @ (HostPattern::Wildcard(_) | HostPattern::Any)), None) => format!("covered by `{pattern}`"),
         (Some(HostPattern::Exact(_)) | None, None) => "named by policies".to_owned(),
-    };
-    steps.push(Step::new("host", host.as_str(), how));
-    Some(table)
+    }
 }
 
 fn policy_step(policy: &Policy) -> Step {

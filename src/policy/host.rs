@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 /// Longest host name (RFC 1035 §2.3.4).
 const MAX_HOST: usize = 253;
@@ -63,10 +64,8 @@ fn without_port(text: &str) -> Result<&str, HostFault> {
     let colon = text.get(bracket..).and_then(|tail| tail.find(':')).map(|at| at.saturating_add(bracket));
     let Some((name, port)) = colon.and_then(|at| text.split_at_checked(at)) else { return Ok(text) };
     let digits = port.strip_prefix(':').unwrap_or_default();
-    if digits.is_empty() || digits.len() > 5 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(HostFault::Port);
-    }
-    Ok(name)
+    let number = digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if number && digits.parse::<u16>().is_ok() { Ok(name) } else { Err(HostFault::Port) }
 }
 
 /// The one spelling of a name or of an address in brackets (RFC 5952).
@@ -91,9 +90,9 @@ fn fold(name: &str) -> Result<Cow<'_, str>, HostFault> {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HostPattern {
     /// One host.
-    Exact(Box<str>),
+    Exact(Arc<str>),
     /// Hosts with one or more labels before this suffix, which has no leading dot.
-    Wildcard(Box<str>),
+    Wildcard(Arc<str>),
     /// Every host.
     Any,
 }

@@ -96,24 +96,19 @@ pub fn locate<'a>(snapshot: &'a Snapshot, request: &'a Request<'a>) -> Located<'
     if let Some(poison) = snapshot.poison() {
         return Located { host, ..nowhere(poisoned(poison)) };
     }
-    let Some(table) = snapshot.table(&host) else {
-        return Located { host, ..nowhere(refused(ReasonCode::NoPolicyForHost, Detail::None)) };
-    };
     let reading = Canonical::parse(request.target);
     let on = |side| find(side, request, &reading);
-    let (enforcing, shadow) = sides(table, &on);
-    Located { request, host, path: reading.ok(), enforcing, shadow }
-}
-
-fn sides<'a>(table: &'a HostTable, on: &dyn Fn(&'a Side) -> Finding<'a>) -> (Finding<'a>, Option<Finding<'a>>) {
-    let shadow = table.shadow().map(on);
-    let enforcing = match (table.poison(), table.enforcing()) {
-        (Some(poison), _) => poisoned(poison),
-        (None, Some(side)) => on(side),
-        (None, None) if shadow.is_some() => Finding::ShadowOnly,
-        (None, None) => refused(ReasonCode::NoPolicyForHost, Detail::None),
+    let shadow = snapshot.table(&host).and_then(HostTable::shadow).map(on);
+    let enforcing = match snapshot.deciding(&host) {
+        Some(table) => match (table.poison(), table.enforcing()) {
+            (Some(poison), _) => poisoned(poison),
+            (None, Some(side)) => on(side),
+            (None, None) => refused(ReasonCode::NoPolicyForHost, Detail::None),
+        },
+        None if shadow.is_some() => Finding::ShadowOnly,
+        None => refused(ReasonCode::NoPolicyForHost, Detail::None),
     };
-    (enforcing, shadow)
+    Located { request, host, path: reading.ok(), enforcing, shadow }
 }
 
 type Read<'a> = Result<Canonical<'a>, super::path::PathFault>;

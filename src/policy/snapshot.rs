@@ -7,7 +7,7 @@ use super::host::{Host, HostPattern};
 use super::rules::Poison;
 use super::table::HostTable;
 
-type Tables = HashMap<Box<str>, Arc<HostTable>, foldhash::fast::RandomState>;
+type Tables = HashMap<Arc<str>, Arc<HostTable>, foldhash::fast::RandomState>;
 
 /// The tables of all hosts.
 #[derive(Debug, Default)]
@@ -36,8 +36,20 @@ impl Snapshot {
     /// The table for a host: its own, else that of the longest wildcard, else that of `*`.
     #[must_use]
     pub fn table(&self, host: &Host<'_>) -> Option<&HostTable> {
-        let wildcard = || host.parents().find_map(|parent| self.wildcards.get(parent));
-        self.exact.get(host.as_str()).or_else(wildcard).or(self.any.as_ref()).map(Arc::as_ref)
+        self.find(host, &|_| true)
+    }
+
+    /// The table that decides for a host: the first of those in the order of [`Snapshot::table`] that does more than
+    /// record. Else whoever wants to watch one host below a wildcard would open it.
+    #[must_use]
+    pub fn deciding(&self, host: &Host<'_>) -> Option<&HostTable> {
+        self.find(host, &HostTable::decides)
+    }
+
+    fn find<'a>(&'a self, host: &Host<'_>, wanted: &dyn Fn(&HostTable) -> bool) -> Option<&'a HostTable> {
+        let good = |table: Option<&'a Arc<HostTable>>| table.map(Arc::as_ref).filter(|table| wanted(table));
+        let wildcard = || host.parents().find_map(|parent| good(self.wildcards.get(parent)));
+        good(self.exact.get(host.as_str())).or_else(wildcard).or_else(|| good(self.any.as_ref()))
     }
 
     /// Why every request is denied, if it is.

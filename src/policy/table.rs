@@ -51,6 +51,12 @@ impl HostTable {
         self.shadow.as_ref()
     }
 
+    /// Whether it does more than record.
+    #[must_use]
+    pub const fn decides(&self) -> bool {
+        self.enforcing.is_some() || self.poison.is_some()
+    }
+
     /// Why everything on this host is denied, if it is.
     #[must_use]
     pub const fn poison(&self) -> Option<&Poison> {

@@ -53,8 +53,3 @@ pub(crate) const CONDITIONS: [(&str, Meaning); 15] = [
     ("caller.oid", |_| None),
     ("now < timestamp('2027-01-15T08:00:01Z')", |facts| Some(facts.now < 1_800_000_001)),
 ];
-
-/// What a source means.
-pub(crate) fn meaning(source: &str) -> Meaning {
-    CONDITIONS.iter().find(|(known, _)| *known == source).map(|(_, meaning)| *meaning).unwrap()
-}

@@ -10,9 +10,9 @@ use entrance::clock::UnixTime;
 use entrance::identity::{Caller, CallerKind, Groups};
 use entrance::policy::rules::{Access, Entry, GroupOverage, Methods, Mode, Policy, Preflight, Route};
 
-use crate::conditions::{self, Facts};
+use crate::conditions::{CONDITIONS, Facts};
 use crate::oracle_text::{self as text, Part, Path};
-use crate::world::{Ask, Rules, Token};
+use crate::world::{Ask, Host, Rules, Token};
 
 /// What was decided, by names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,25 +74,37 @@ pub(crate) fn decide(rules: &Rules, ask: &Ask, now: UnixTime) -> (Said, Option<S
     if rules.poison.is_some() {
         return (deny("policy_invalid"), None);
     }
+    let is_enforced =
+        |table: &Host| table.poison.is_some() || table.policies.iter().any(|policy| policy.mode == Mode::Enforce);
+    let Some(table) = fittest(rules, &host, &|_| true) else { return (deny("no_policy_for_host"), None) };
+    // Policies that record only do not hide those that decide.
+    let deciding = fittest(rules, &host, &is_enforced);
+    let method = std::str::from_utf8(&ask.method).unwrap_or("?");
+    let read = Read { ask, method, host, path: text::path(&ask.target), now };
+    let shadow = of_mode(table, Mode::Shadow);
+    let recorded = (!shadow.is_empty()).then(|| by(&shadow, &read));
+    let said = match deciding {
+        None => allow("shadow_only"),
+        Some(table) if table.poison.is_some() => deny("policy_invalid"),
+        Some(table) => by(&of_mode(table, Mode::Enforce), &read),
+    };
+    (said, recorded)
+}
+
+fn of_mode(host: &Host, mode: Mode) -> Vec<&Policy> {
+    host.policies.iter().map(Arc::as_ref).filter(|policy| policy.mode == mode).collect()
+}
+
+/// Of the hosts that are wanted and cover the request's, the one that says most about it.
+fn fittest<'a>(rules: &'a Rules, host: &str, wanted: &dyn Fn(&Host) -> bool) -> Option<&'a Host> {
     let mut best = None;
-    for table in &rules.hosts {
-        let fitness = text::fitness(&table.pattern.to_string(), &host);
+    for table in rules.hosts.iter().filter(|table| wanted(table)) {
+        let fitness = text::fitness(&table.pattern.to_string(), host);
         if fitness > best.map_or(0, |(_, fitness)| fitness) {
             best = Some((table, fitness));
         }
     }
-    let Some((table, _)) = best else { return (deny("no_policy_for_host"), None) };
-    let method = std::str::from_utf8(&ask.method).unwrap_or("?");
-    let read = Read { ask, method, host, path: text::path(&ask.target), now };
-    let of_mode = |mode| -> Vec<&Policy> {
-        table.policies.iter().map(Arc::as_ref).filter(|policy| policy.mode == mode).collect()
-    };
-    let (enforcing, shadow) = (of_mode(Mode::Enforce), of_mode(Mode::Shadow));
-    let recorded = (!shadow.is_empty()).then(|| by(&shadow, &read));
-    if table.poison.is_some() {
-        return (deny("policy_invalid"), recorded);
-    }
-    if enforcing.is_empty() { (allow("shadow_only"), recorded) } else { (by(&enforcing, &read), recorded) }
+    best.map(|(table, _)| table)
 }
 
 /// What these policies say, oldest first or not.
@@ -372,5 +384,6 @@ fn when_holds(source: &str, spot: Spot<'_>, caller: &Caller, read: &Read<'_>) ->
         params: &|name| params.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()),
         now: read.now.0,
     };
-    conditions::meaning(source)(&facts)
+    let (_, meaning) = CONDITIONS.iter().find(|(known, _)| *known == source).unwrap();
+    meaning(&facts)
 }

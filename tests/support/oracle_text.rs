@@ -202,7 +202,9 @@ pub(crate) fn host(raw: &[u8]) -> Option<String> {
 }
 
 fn is_port(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() <= 5
+    (1..=5).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_digit())
+        && text.parse::<u32>().unwrap() < 65536
 }
 
 /// How well a pattern covers a host: 0 not at all; a wildcard by the length of its suffix; an exact name best of all.
