@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::object::{Kind, ObjectId, Resources};
-use crate::clock::{Clock, UnixTime};
+use crate::clock::{Clock, UnixTime, by_chance};
 
 use super::document;
 use super::store::{Change, Store};
@@ -186,8 +186,7 @@ impl Iterator for Pauses {
     fn next(&mut self) -> Option<Duration> {
         let pause = Duration::from_millis(250).saturating_mul(1_u32.checked_shl(self.failures.min(5)).unwrap_or(32));
         self.failures = self.failures.saturating_add(1);
-        let dice = u32::try_from(foldhash_dice() % 64).unwrap_or(0);
-        Some(pause.min(Duration::from_secs(5)).saturating_mul(dice.saturating_add(66)) / 100)
+        Some(by_chance(pause.min(Duration::from_secs(5))))
     }
 }
 
@@ -195,10 +194,4 @@ impl Backoff for Pauses {
     fn reset(&mut self) {
         self.failures = 0;
     }
-}
-
-/// Any number: a herd of processes must not come back at one moment.
-fn foldhash_dice() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0_u8)
 }

@@ -3,7 +3,6 @@
 //! A connection that is lost is made anew, after a pause that grows to ten seconds and is never the same for a herd of
 //! subscribers. What is held stands meanwhile, and says that it may be old.
 
-use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +18,11 @@ use tonic::{Code, Request, Status};
 
 use crate::api::compile::Scope;
 use crate::api::object::Resources;
-use crate::clock::{Clock, UnixTime};
+use crate::clock::{Clock, UnixTime, by_chance};
 use crate::token::cloud::loopback;
 
 use super::disk;
-use super::subscription::Subscription;
+use super::subscription::{Subscription, Taken};
 
 /// Largest message from the controller, in bytes: the first one holds everything.
 const MAX_MESSAGE: usize = 256 << 20;
@@ -170,20 +169,16 @@ impl Subscriber {
     }
 
     async fn take(&mut self, response: &DeltaDiscoveryResponse) -> DeltaDiscoveryRequest {
-        match self.subscription.take(response) {
-            Ok(answer) => {
-                let state = state(&self.subscription, false);
-                let heard = Some(self.clock.unix());
-                self.published.send_replace(Delivered { state: Some(state), live: true, heard, problem: None });
-                self.keep().await;
-                answer
-            }
-            Err(refusal) => {
-                let reason = refusal.error_detail.as_ref().map_or("", |detail| &detail.message);
-                tracing::error!(code = "delivery_refused", reason, "what stood before stands");
-                refusal
-            }
+        let Taken { answer, refused } = self.subscription.take(response);
+        if let Some(fault) = refused {
+            tracing::error!(code = "delivery_refused", %fault, "what stood before stands");
+            return answer;
         }
+        let state = state(&self.subscription, false);
+        let heard = Some(self.clock.unix());
+        self.published.send_replace(Delivered { state: Some(state), live: true, heard, problem: None });
+        self.keep().await;
+        answer
     }
 
     async fn keep(&self) {
@@ -221,10 +216,4 @@ fn endpoint(options: &Options) -> Result<Endpoint, OptionsFault> {
 fn reasons(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// A third more or less.
-fn by_chance(pause: Duration) -> Duration {
-    let dice = u32::try_from(RandomState::new().hash_one(0_u8) % 67).unwrap_or(0);
-    pause.saturating_mul(dice.saturating_add(67)) / 100
 }

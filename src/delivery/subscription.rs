@@ -27,6 +27,15 @@ struct Held {
     content: Received,
 }
 
+/// What became of a response.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// What to answer.
+    pub answer: DeltaDiscoveryRequest,
+    /// Why the response was refused, if it was.
+    pub refused: Option<Unreadable>,
+}
+
 impl Subscription {
     /// The first request of a stream: everything, except what is held already.
     #[must_use]
@@ -40,11 +49,8 @@ impl Subscription {
         }
     }
 
-    /// Takes a response in and says what to answer.
-    ///
-    /// # Errors
-    /// The response is refused as a whole; the request to send says why.
-    pub fn take(&mut self, response: &DeltaDiscoveryResponse) -> Result<DeltaDiscoveryRequest, DeltaDiscoveryRequest> {
+    /// Takes a response in and says what to answer. One that cannot be read changes nothing.
+    pub fn take(&mut self, response: &DeltaDiscoveryResponse) -> Taken {
         let mut answer = DeltaDiscoveryRequest {
             type_url: RESOURCE_TYPE.to_owned(),
             response_nonce: response.nonce.clone(),
@@ -64,12 +70,12 @@ impl Subscription {
                     self.held.remove(name.as_str());
                 }
                 self.held.extend(read);
-                Ok(answer)
+                Taken { answer, refused: None }
             }
             Err(fault) => {
                 let code = i32::from(Code::InvalidArgument);
                 answer.error_detail = Some(Status { code, message: fault.to_string(), details: Vec::new() });
-                Err(answer)
+                Taken { answer, refused: Some(fault) }
             }
         }
     }

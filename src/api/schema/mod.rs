@@ -4,6 +4,7 @@
 //! same is proved by a corpus of manifests against a real API server. Every list, map and string has a bound, which keeps
 //! objects small and the cost of the CEL rules within the API server's budget.
 #![expect(unreachable_pub, reason = "the derive repeats each struct in a module of its own")]
+#![expect(clippy::duplicated_attributes, reason = "each printer column names its type")]
 
 pub mod application;
 pub mod grant;
