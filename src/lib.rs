@@ -12,7 +12,7 @@ pub mod authorize;
 // pub mod cli;
 pub mod clock;
 #[cfg(feature = "emulator")]
-// pub mod demo;
+pub mod demo;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 pub mod entra;
