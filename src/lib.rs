@@ -9,7 +9,7 @@ pub mod admin;
 pub mod api;
 pub mod audit;
 pub mod authorize;
-// pub mod cli;
+pub mod cli;
 pub mod clock;
 #[cfg(feature = "emulator")]
 pub mod demo;
