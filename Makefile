@@ -32,8 +32,12 @@ gen: ## rewrite all that is generated and committed: look at the diff
 demo: tools ## the whole thing on this machine; `make demo ARGS=--once` ends after the tour
 	cargo run --locked --quiet -- demo $(ARGS)
 
-bench: ## the costs, against their floors
-	cargo bench --locked
+bench: ## the costs of parts, then those of a check against a server that always allows; wants h2load
+	cargo bench --locked --bench costs --bench token_cache
+	$(PYTHON) tools/bench_floor.py $(ARGS)
+
+fuzz: ## each fuzz target for a minute; `make fuzz ARGS="600 token path"`
+	tools/fuzz.sh $(ARGS)
 
 deny: ## licences, versions, sources and advisories of dependencies; compiles cargo-deny the first time
 	@tools/timed cargo-deny $(PYTHON) tools/install.py deny

@@ -11,6 +11,7 @@
 //! since everything that looks like the beginning of one is blotted out ([`render`]).
 
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
@@ -78,6 +79,7 @@ pub fn start(output: Output, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> io
         out,
         clock,
         buffer: Vec::with_capacity(BATCH.saturating_mul(2)),
+        batch: 0,
         reported: 0,
         failing: false,
     };
@@ -106,6 +108,10 @@ impl AuditThread {
         if self.handle.join().is_err() {
             self.shared.metrics.panicked();
         }
+        // a record that was on its way into the queue while the thread looked there for the last time
+        while self.shared.queue.pop().is_some() {
+            self.shared.metrics.audit_lost(1);
+        }
     }
 }
 
@@ -114,6 +120,8 @@ struct Scribe {
     out: Box<dyn Writer>,
     clock: Arc<dyn Clock>,
     buffer: Vec<u8>,
+    /// Records in the buffer.
+    batch: u64,
     /// Losses that the log has told of.
     reported: u64,
     /// The last write failed.
@@ -132,6 +140,10 @@ impl Scribe {
                 idle = idle.saturating_add(1);
             }
             if closing {
+                // a batch that cannot be written ends a drain early
+                while !self.shared.queue.is_empty() {
+                    self.drain();
+                }
                 return;
             }
             self.rest(idle);
@@ -151,17 +163,26 @@ impl Scribe {
         self.shared.asleep.store(false, Ordering::SeqCst);
     }
 
-    /// Writes everything that is queued; whether there was anything.
+    /// Writes everything that is queued; whether there was anything. A panic costs one batch, not the log.
     fn drain(&mut self) -> bool {
+        panic::catch_unwind(AssertUnwindSafe(|| self.drain_unguarded())).unwrap_or_else(|_| {
+            self.shared.metrics.panicked();
+            self.shared.metrics.audit_lost(std::mem::take(&mut self.batch));
+            self.buffer.clear();
+            self.failing = true;
+            true
+        })
+    }
+
+    fn drain_unguarded(&mut self) -> bool {
         let mut any = false;
         loop {
-            let mut records = 0_u64;
             while self.buffer.len() < BATCH {
                 let Some(record) = self.shared.queue.pop() else {
                     break;
                 };
+                self.batch = self.batch.saturating_add(1);
                 render::line(&record, &mut self.buffer);
-                records = records.saturating_add(1);
             }
             let losses = self.shared.metrics.audit_losses();
             let more = losses.saturating_sub(self.reported);
@@ -172,7 +193,7 @@ impl Scribe {
                 return any;
             }
             any = true;
-            if !self.write(records) {
+            if !self.write() {
                 return any;
             }
             self.reported = losses;
@@ -180,9 +201,14 @@ impl Scribe {
     }
 
     /// Writes the buffer; whether that worked. A failed batch counts as lost.
-    fn write(&mut self, records: u64) -> bool {
+    fn write(&mut self) -> bool {
+        if self.failing {
+            // The batch that failed may have left a part of a line behind, which must not spoil the first one after it.
+            self.buffer.insert(0, b'\n');
+        }
         let written = self.out.write_batch(&self.buffer);
         self.buffer.clear();
+        let records = std::mem::take(&mut self.batch);
         match written {
             Ok(()) => {
                 self.shared.metrics.audit_written(records);
@@ -197,5 +223,112 @@ impl Scribe {
             }
         }
         !self.failing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BATCH, QUEUE, Scribe, Shared};
+    use crate::audit::output::Writer;
+    use crate::authorize::decision::{DecisionId, RequestFacts};
+    use crate::authorize::ports::{Outcome, Record};
+    use crate::clock::{FixedClock, UnixTime};
+    use crossbeam_queue::ArrayQueue;
+    use std::io::{self, Error};
+    use std::sync::atomic::AtomicBool;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    type Written = Arc<Mutex<Vec<u8>>>;
+
+    /// Does these things with the next batches, in order, and writes all others.
+    struct Moody(Vec<Mood>, Written);
+
+    enum Mood {
+        /// Writes so many bytes and fails.
+        Tears(usize),
+        Panics,
+    }
+
+    impl Writer for Moody {
+        fn write_batch(&mut self, lines: &[u8]) -> io::Result<()> {
+            let mood = self.0.pop();
+            let (most, failed) = match mood {
+                None => (lines.len(), false),
+                Some(Mood::Tears(most)) => (most, true),
+                Some(Mood::Panics) => panic!("the writer is broken"),
+            };
+            self.1.lock().unwrap().extend_from_slice(&lines[..most]);
+            if failed { Err(Error::other("full")) } else { Ok(()) }
+        }
+    }
+
+    fn record(number: u128) -> Record {
+        Record {
+            time: Duration::ZERO,
+            took: Duration::ZERO,
+            id: DecisionId::new(number),
+            outcome: Outcome::Deny,
+            reason: "no_route",
+            detail: None,
+            matched: None,
+            authenticated: None,
+            rejection: None,
+            token_detail: None,
+            shadow: None,
+            generation: 1,
+            cached: false,
+            request: RequestFacts::default(),
+        }
+    }
+
+    fn scribe(moods: Vec<Mood>) -> (Scribe, Written) {
+        let written = Written::default();
+        let shared = Arc::new(Shared {
+            queue: ArrayQueue::new(QUEUE),
+            asleep: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            metrics: Arc::default(),
+        });
+        let scribe = Scribe {
+            shared,
+            out: Box::new(Moody(moods, Arc::clone(&written))),
+            clock: Arc::new(FixedClock(UnixTime(0))),
+            buffer: Vec::with_capacity(BATCH),
+            batch: 0,
+            reported: 0,
+            failing: false,
+        };
+        (scribe, written)
+    }
+
+    #[test]
+    fn a_torn_line_does_not_spoil_the_next_one() {
+        let (mut scribe, written) = scribe(vec![Mood::Tears(0), Mood::Tears(20)]);
+        for number in 1..=3 {
+            assert!(scribe.shared.queue.push(record(number)).is_ok());
+            scribe.drain();
+        }
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        let whole: Vec<serde_json::Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        assert_eq!(whole.len(), 2, "{text}");
+        assert_eq!(whole[0]["metadata"]["uid"], format!("{:032x}", 3));
+        assert_eq!(whole[1]["lost"], 2);
+        assert!(text.ends_with('\n') && !text.ends_with("\n\n"));
+    }
+
+    #[test]
+    fn a_panic_costs_one_batch_and_is_counted() {
+        let (mut scribe, written) = scribe(vec![Mood::Panics]);
+        for numbers in [[1, 2], [3, 4]] {
+            for number in numbers {
+                assert!(scribe.shared.queue.push(record(number)).is_ok());
+            }
+            scribe.drain();
+        }
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.matches("no_route").count(), 2, "{text}");
+        let metrics = &scribe.shared.metrics;
+        assert_eq!((metrics.panics(), metrics.audit_losses()), (1, 2));
     }
 }

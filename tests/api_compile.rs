@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 use entrance::api::compile::{Compiled, Compiler, Scope, Settings};
 use entrance::api::object::Resources;
 use entrance::policy::host::HostPattern;
-use serde_json::Value;
+use entrance::token::jwks;
+use serde_json::{Value, json};
 
 use rules::{document, reason, resources, yaml};
 
@@ -141,4 +142,21 @@ fn what_did_not_change_is_the_same_thing_afterwards() {
     assert_eq!(table(&first, 1), table(&second, 1), "the other host was not merged again");
     assert_eq!(reason(&second.snapshot, ("GET", "orders.example.com", "/healthz")), "no_route");
     assert_eq!(reason(&second.snapshot, ("GET", "orders.example.com", "/livez")), "anonymous_route");
+}
+
+#[test]
+fn keys_that_were_used_instead_are_forgotten_with_their_settings() {
+    let rows = rows();
+    let base = &rows[0];
+    let key = json!({"kty": "RSA", "kid": "k1", "n": "w".repeat(342), "e": "AQAB"});
+    let keys = jwks::parse(json!({"keys": [key]}).to_string().as_bytes()).unwrap().keys;
+    let instead = Settings { keys: Some(keys), ..Settings::default() };
+    let mut compiler = Compiler::default();
+    let mut discovered = |settings: &Settings| {
+        let compiled = compiler.compile(&base.resources, settings);
+        compiled.profiles.iter().map(|profile| profile.discoveries().count()).sum::<usize>()
+    };
+    let own = discovered(&Settings::default());
+    assert!(own > 0);
+    assert_eq!([discovered(&instead), discovered(&Settings::default())], [0, own]);
 }

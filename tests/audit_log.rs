@@ -265,6 +265,20 @@ fn lost_records_are_told_of_in_the_log_itself() {
 }
 
 #[test]
+fn what_cannot_be_written_at_the_end_is_counted_as_lost() {
+    let output = Output::File(FileOutput { path: "/dev/full".into(), max_bytes: u64::MAX, keep: 0 });
+    let metrics = Arc::new(Metrics::default());
+    let clock = Arc::new(FixedClock(UnixTime(1_764_000_000)));
+    let (audit, thread) = audit::start(output, clock, Arc::clone(&metrics)).unwrap();
+    let sent = QUEUE;
+    for _ in 0..sent {
+        audit.record(record());
+    }
+    thread.close();
+    assert_eq!(metrics.audit_losses(), u64::try_from(sent).unwrap());
+}
+
+#[test]
 fn a_record_after_a_long_silence_is_written_soon() {
     let log = log();
     std::thread::sleep(Duration::from_millis(150));

@@ -40,7 +40,7 @@ pub(crate) fn compile(c: &mut Criterion) {
                 resources.put(object(changed));
                 resources.clone()
             },
-            |resources| compiler.compile(&resources, &settings),
+            |resources| (compiler.compile(&resources, &settings), resources),
             BatchSize::PerIteration,
         );
     });

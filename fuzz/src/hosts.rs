@@ -80,5 +80,15 @@ fn one_spelling(host: &Host<'_>, raw: &[u8]) {
     assert_eq!(again.as_str(), text);
     let upper = raw.to_ascii_uppercase();
     assert_eq!(Host::parse(&upper).expect("case means nothing").as_str(), text);
-    assert!(raw.to_ascii_lowercase().starts_with(text.as_bytes()), "not the host that was sent");
+    let lower = raw.to_ascii_lowercase();
+    match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => assert_eq!(address_in(&lower), address.parse().ok(), "not the address that was sent"),
+        None => assert!(lower.starts_with(text.as_bytes()), "not the host that was sent"),
+    }
+}
+
+/// The address in brackets at the beginning of an authority.
+fn address_in(raw: &[u8]) -> Option<std::net::Ipv6Addr> {
+    let text = std::str::from_utf8(raw).ok()?.strip_prefix('[')?;
+    text.split(']').next()?.parse().ok()
 }

@@ -1,6 +1,7 @@
 //! The one compiler: from a set of resources to what is enforced, and what is wrong with them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -59,16 +60,38 @@ pub struct Compiled {
 /// Compiles, and remembers parts for the next time. What comes out depends on the resources and the settings alone.
 #[derive(Default)]
 pub struct Compiler {
-    applications: HashMap<ObjectId, ReadOnce<ReadApplication, Option<Arc<Object>>>, RandomState>,
-    policies: HashMap<ObjectId, ReadOnce<ReadPolicy, Referred>, RandomState>,
-    tables: HashMap<HostPattern, MergedOnce, RandomState>,
+    applications: HashMap<ObjectId, ReadOnce<ReadApplication, OwnKeys>, RandomState>,
+    /// Grants of references to applications elsewhere.
+    grants: Vec<Arc<Object>>,
+    /// In the order of their ids, as resources are.
+    policies: Vec<ReadOnce<ReadPolicy, Referred>>,
+    tables: Tables,
 }
+
+type Tables = HashMap<HostPattern, MergedOnce, RandomState>;
 
 /// Something read earlier, and what it was read from.
 struct ReadOnce<T, U> {
     object: Arc<Object>,
     uses: U,
     read: T,
+}
+
+/// Where an application's keys come from.
+enum OwnKeys {
+    /// What it says itself, perhaps by this ConfigMap.
+    Named(Option<Arc<Object>>),
+    /// Those of [`Settings::keys`]: nothing to remember.
+    Replaced,
+}
+
+impl OwnKeys {
+    fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Named(one), Self::Named(other)) => same_option(one.as_ref(), other.as_ref()),
+            (Self::Named(_) | Self::Replaced, Self::Replaced) | (Self::Replaced, Self::Named(_)) => false,
+        }
+    }
 }
 
 /// An application, if it is sound, and everything that is wrong with it if not.
@@ -107,10 +130,10 @@ impl Referred {
 impl Compiler {
     /// Compiles `resources`.
     pub fn compile(&mut self, resources: &Resources, settings: &Settings) -> Compiled {
-        self.read_applications(resources, settings.keys.as_ref());
-        self.read_policies(resources);
-        let policies = resources.of(Kind::AccessPolicy).filter_map(|object| self.policies.get(&object.id));
-        let policies: Vec<&ReadPolicy> = policies.map(|known| &known.read).collect();
+        let applications_stand = self.read_applications(resources, settings.keys.as_ref());
+        let grants_stand = self.read_grants(resources);
+        self.read_policies(resources, applications_stand && grants_stand);
+        let policies: Vec<&ReadPolicy> = self.policies.iter().map(|known| &known.read).collect();
         let applications = resources.of(Kind::EntraApplication).filter_map(|object| self.applications.get(&object.id));
         let applications: Vec<&ReadApplication> = applications.map(|known| &known.read).collect();
         let (claims, mut faults) = claims(&policies, settings);
@@ -118,20 +141,22 @@ impl Compiler {
         faults.extend(policies.iter().flat_map(|read| read.faults.iter().cloned()));
         let sound = applications.iter().filter_map(|read| read.application.as_ref());
         let profiles = sound.map(|application| Arc::clone(&application.profile)).collect();
-        let tables = self.merge(claims);
+        let tables = merge(&mut self.tables, claims);
         faults.extend(tables.iter().flat_map(|(host, table)| tangled(host, table)));
         faults.sort();
         let snapshot = Arc::new(Snapshot::new(tables, None));
         Compiled { snapshot, profiles, faults }
     }
 
-    fn read_applications(&mut self, resources: &Resources, instead: Option<&KeySet>) {
+    /// Whether all applications are what they were.
+    fn read_applications(&mut self, resources: &Resources, instead: Option<&KeySet>) -> bool {
         let mut before = std::mem::take(&mut self.applications);
+        let mut stand = true;
         for object in resources.of(Kind::EntraApplication) {
-            let uses = key_map(object, resources);
-            let known = before.remove(&object.id).filter(|known| {
-                instead.is_none() && same(&known.object, object) && same_option(known.uses.as_ref(), uses.as_ref())
-            });
+            let uses = if instead.is_some() { OwnKeys::Replaced } else { OwnKeys::Named(key_map(object, resources)) };
+            let known = before.remove(&object.id);
+            let known = known.filter(|known| same(&known.object, object) && known.uses.same(&uses));
+            stand &= known.is_some();
             let read = known.unwrap_or_else(|| {
                 let (application, faults) = application::read(object, KeySets { resources, instead });
                 let read = ReadApplication { application: application.map(Arc::new), faults };
@@ -139,16 +164,33 @@ impl Compiler {
             });
             self.applications.insert(object.id.clone(), read);
         }
+        stand && before.is_empty()
     }
 
-    fn read_policies(&mut self, resources: &Resources) {
-        let mut before = std::mem::take(&mut self.policies);
+    /// Whether all grants are what they were.
+    fn read_grants(&mut self, resources: &Resources) -> bool {
+        let grants: Vec<Arc<Object>> = resources.of(Kind::ReferenceGrant).cloned().collect();
+        let stand =
+            grants.len() == self.grants.len() && grants.iter().zip(&self.grants).all(|(one, other)| same(one, other));
+        self.grants = grants;
+        stand
+    }
+
+    /// Reads what changed. If everything stands that policies may refer to, those that did not change themselves stand,
+    /// too, and nothing is looked up for them.
+    fn read_policies(&mut self, resources: &Resources, neighbours_stand: bool) {
+        let mut before = std::mem::take(&mut self.policies).into_iter().peekable();
         for object in resources.of(Kind::AccessPolicy) {
-            let uses = self.referred(object, resources);
-            let known = before.remove(&object.id);
-            let known = known.filter(|known| same(&known.object, object) && known.uses.same(&uses));
-            let read = known.unwrap_or_else(|| read_policy(object, uses));
-            self.policies.insert(object.id.clone(), read);
+            let known = counterpart(&mut before, object).filter(|known| same(&known.object, object));
+            let read = match known {
+                Some(known) if neighbours_stand => known,
+                Some(known) => {
+                    let uses = self.referred(object, resources);
+                    if known.uses.same(&uses) { known } else { read_policy(object, uses) }
+                }
+                None => read_policy(object, self.referred(object, resources)),
+            };
+            self.policies.push(read);
         }
     }
 
@@ -159,25 +201,43 @@ impl Compiler {
         let application = target.as_ref().and_then(|target| self.applications.get(target)?.read.application.clone());
         Referred { target, faults: faults.into_vec(), exists, application }
     }
+}
 
-    fn merge(&mut self, claims: impl IntoIterator<Item = (HostPattern, Claim)>) -> Vec<(HostPattern, Arc<HostTable>)> {
-        let mut before = std::mem::take(&mut self.tables);
-        let mut tables = Vec::new();
-        for (host, claim) in claims {
-            let known = before.remove(&host).filter(|known| {
-                known.poison == claim.poison
-                    && known.policies.len() == claim.policies.len()
-                    && known.policies.iter().zip(&claim.policies).all(|(one, other)| Arc::ptr_eq(one, other))
-            });
-            let merged = known.unwrap_or_else(|| {
-                let table = Arc::new(HostTable::build(claim.policies.clone(), claim.poison.clone()));
-                MergedOnce { policies: claim.policies, poison: claim.poison, table }
-            });
-            tables.push((host.clone(), Arc::clone(&merged.table)));
-            self.tables.insert(host, merged);
+/// What was read earlier under the id of `object`. Both sides come in the order of their ids.
+fn counterpart<T, U>(
+    before: &mut Peekable<impl Iterator<Item = ReadOnce<T, U>>>,
+    object: &Arc<Object>,
+) -> Option<ReadOnce<T, U>> {
+    loop {
+        let known = before.next_if(|known| Arc::ptr_eq(&known.object, object) || known.object.id <= object.id)?;
+        if Arc::ptr_eq(&known.object, object) || known.object.id == object.id {
+            return Some(known);
         }
-        tables
     }
+}
+
+/// Merges what stands on each host, or takes the table that was merged from the same policies earlier.
+fn merge<'c>(
+    tables: &mut Tables,
+    claims: impl IntoIterator<Item = (&'c HostPattern, Claim)>,
+) -> Vec<(HostPattern, Arc<HostTable>)> {
+    let mut before = std::mem::take(tables);
+    let mut all = Vec::with_capacity(before.len());
+    tables.reserve(before.len());
+    for (host, claim) in claims {
+        let known = before.remove_entry(host).filter(|(_, known)| {
+            known.poison == claim.poison
+                && known.policies.len() == claim.policies.len()
+                && known.policies.iter().zip(&claim.policies).all(|(one, other)| Arc::ptr_eq(one, other))
+        });
+        let (host, merged) = known.unwrap_or_else(|| {
+            let table = Arc::new(HostTable::build(claim.policies.clone(), claim.poison.clone()));
+            (host.clone(), MergedOnce { policies: claim.policies, poison: claim.poison, table })
+        });
+        all.push((host.clone(), Arc::clone(&merged.table)));
+        tables.insert(host, merged);
+    }
+    all
 }
 
 /// What is wrong with the routes of a host as a whole, told to the policy that came last.

@@ -25,26 +25,53 @@ pub(super) struct Claim {
 }
 
 /// Claims by host, and the faults of those who named a host of somebody else.
-pub(super) type Claims = (HashMap<HostPattern, Claim, foldhash::fast::RandomState>, Vec<Fault>);
+pub(super) type Claims<'a> = (ByHost<'a, Claim>, Vec<Fault>);
+
+type ByHost<'a, T> = HashMap<&'a HostPattern, T, foldhash::fast::RandomState>;
 
 /// Sorts out which policy speaks for which host.
-pub(super) fn claims(policies: &[&ReadPolicy], settings: &Settings) -> Claims {
+pub(super) fn claims<'a>(policies: &[&'a ReadPolicy], settings: &Settings) -> Claims<'a> {
     let concerned: Vec<&ReadPolicy> = policies.iter().copied().filter(|read| concerns(read, &settings.scope)).collect();
-    let owners = Owners::of(&concerned, settings);
-    let mut claims: HashMap<HostPattern, Claim, _> = HashMap::default();
+    let mut claims = ByHost::with_capacity_and_hasher(concerned.len(), Default::default());
     let mut faults = Vec::new();
-    for read in &concerned {
-        for host in &read.hosts {
-            let owner = owners.owner(host);
-            if owner.is_none_or(|owner| *owner.namespace == *read.policy.id().namespace) {
-                claims.entry(host.clone()).or_default().policies.push(Arc::clone(&read.policy));
-            } else if let Some(owner) = owner {
-                faults.push(elsewhere(read, host, &owner));
+    for (host, named) in named(&concerned) {
+        let owner = named.owner(host, settings);
+        let mut claim = Claim::default();
+        for read in named.by {
+            match owner {
+                Some(owner) if *owner.namespace != *read.policy.id().namespace => {
+                    faults.push(elsewhere(read, host, &owner));
+                }
+                Some(_) | None => claim.policies.push(Arc::clone(&read.policy)),
             }
+        }
+        if !claim.policies.is_empty() {
+            claims.insert(host, claim);
         }
     }
     poison(&mut claims, &concerned);
     (claims, faults)
+}
+
+/// Who names a host.
+struct Named<'a> {
+    oldest: &'a Seniority,
+    by: Vec<&'a ReadPolicy>,
+}
+
+fn named<'a>(concerned: &[&'a ReadPolicy]) -> ByHost<'a, Named<'a>> {
+    let mut all: ByHost<'a, Named<'a>> = ByHost::with_capacity_and_hasher(concerned.len(), Default::default());
+    for read in concerned {
+        let seniority = &read.policy.seniority;
+        for host in &read.hosts {
+            let named = all.entry(host).or_insert_with(|| Named { oldest: seniority, by: Vec::with_capacity(1) });
+            named.by.push(read);
+            if seniority < named.oldest {
+                named.oldest = seniority;
+            }
+        }
+    }
+    all
 }
 
 fn concerns(read: &ReadPolicy, scope: &Scope) -> bool {
@@ -59,7 +86,7 @@ fn concerns(read: &ReadPolicy, scope: &Scope) -> bool {
 
 /// A broken host takes along every host of its namespace, since any of them may have been meant. A policy that only
 /// records takes nothing along.
-fn poison(claims: &mut HashMap<HostPattern, Claim, foldhash::fast::RandomState>, concerned: &[&ReadPolicy]) {
+fn poison(claims: &mut ByHost<'_, Claim>, concerned: &[&ReadPolicy]) {
     let mut spoiled: BTreeMap<&str, &Poison> = BTreeMap::new();
     for read in concerned {
         if let (Some(poison), Mode::Enforce) = (&read.host_poison, read.policy.mode) {
@@ -84,40 +111,18 @@ struct Owner<'a> {
     by: Option<&'a Seniority>,
 }
 
-enum Owners<'a> {
-    /// Nobody has to own anything.
-    Sidecar,
-    /// The oldest policy of each host, and the pins.
-    Gateway { oldest: HashMap<&'a HostPattern, &'a Seniority, foldhash::fast::RandomState>, pins: &'a Pins },
-}
-
 type Pins = BTreeMap<HostPattern, Arc<str>>;
 
-impl<'a> Owners<'a> {
-    fn of(concerned: &[&'a ReadPolicy], settings: &'a Settings) -> Self {
+impl<'a> Named<'a> {
+    /// `None`: a sidecar guards its own pod, and nobody has to own anything.
+    fn owner(&self, host: &HostPattern, settings: &'a Settings) -> Option<Owner<'a>> {
         match settings.scope {
-            Scope::Workload { .. } => return Self::Sidecar,
-            Scope::Gateway => {}
+            Scope::Workload { .. } => None,
+            Scope::Gateway => Some(match pinned(host, &settings.pins) {
+                Some(namespace) => Owner { namespace, by: None },
+                None => Owner { namespace: &self.oldest.id.namespace, by: Some(self.oldest) },
+            }),
         }
-        let mut oldest: HashMap<&HostPattern, &Seniority, _> = HashMap::default();
-        for read in concerned {
-            let seniority = &read.policy.seniority;
-            for host in &read.hosts {
-                let first = oldest.entry(host).or_insert(seniority);
-                if seniority < *first {
-                    *first = seniority;
-                }
-            }
-        }
-        Self::Gateway { oldest, pins: &settings.pins }
-    }
-
-    fn owner(&self, host: &HostPattern) -> Option<Owner<'a>> {
-        let Self::Gateway { oldest, pins } = self else { return None };
-        if let Some(namespace) = pinned(host, pins) {
-            return Some(Owner { namespace, by: None });
-        }
-        oldest.get(host).map(|first| Owner { namespace: &first.id.namespace, by: Some(*first) })
     }
 }
 

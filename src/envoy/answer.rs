@@ -172,10 +172,8 @@ impl Refused<'_> {
             header("content-type", "application/problem+json".to_owned()),
             header("cache-control", "no-store".to_owned()),
         ];
-        if let Some(challenge) = challenge::challenge(self.reason, self.context, self.asks)
-            && let Ok(challenge) = challenge.to_str()
-        {
-            headers.push(header("www-authenticate", challenge.to_owned()));
+        if let Some(challenge) = challenge::challenge(self.reason, self.context, self.asks) {
+            headers.push(header("www-authenticate", challenge));
         }
         if refusal == DenyStatus::Unavailable {
             headers.push(header("retry-after", RETRY_AFTER.to_owned()));

@@ -46,6 +46,9 @@ const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 /// Envoy resets a call that it no longer waits for. Many at once are a bad moment, not an attack: the connection stays.
 const RESETS: usize = 1024;
 
+/// The largest health check, which is the name of a service.
+const NAMES: usize = 1024;
+
 /// Between two attempts to accept when there are no file descriptors left.
 const BREATH: Duration = Duration::from_millis(50);
 
@@ -144,7 +147,7 @@ struct Shared<D> {
 async fn health() -> (HealthReporter, HealthServer<impl Health>) {
     let (reporter, health) = tonic_health::server::health_reporter();
     report(&reporter, false).await;
-    (reporter, health)
+    (reporter, health.max_decoding_message_size(NAMES))
 }
 
 async fn report(reporter: &HealthReporter, ready: bool) {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 /// Longest host name (RFC 1035 §2.3.4).
 const MAX_HOST: usize = 253;
@@ -89,9 +90,9 @@ fn fold(name: &str) -> Result<Cow<'_, str>, HostFault> {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HostPattern {
     /// One host.
-    Exact(Box<str>),
+    Exact(Arc<str>),
     /// Hosts with one or more labels before this suffix, which has no leading dot.
-    Wildcard(Box<str>),
+    Wildcard(Arc<str>),
     /// Every host.
     Any,
 }

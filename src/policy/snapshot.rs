@@ -7,7 +7,7 @@ use super::host::{Host, HostPattern};
 use super::rules::Poison;
 use super::table::HostTable;
 
-type Tables = HashMap<Box<str>, Arc<HostTable>, foldhash::fast::RandomState>;
+type Tables = HashMap<Arc<str>, Arc<HostTable>, foldhash::fast::RandomState>;
 
 /// The tables of all hosts.
 #[derive(Debug, Default)]

@@ -168,4 +168,7 @@ async fn other_methods_are_not_implemented() {
     let unknown = HealthCheckRequest { service: "no.such.Service".to_owned() };
     let status = client.check(unknown).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::NotFound);
+    let huge = HealthCheckRequest { service: "x".repeat(2000) };
+    let status = client.check(huge).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::OutOfRange, "no memory is set aside for names that no service has");
 }
