@@ -19,6 +19,7 @@ use entrance::authorize::decision::Decision;
 use entrance::authorize::ports::{Decide as _, Keys, Outcome};
 use entrance::authorize::world::World;
 use entrance::clock::{FixedClock, UnixTime};
+use entrance::files;
 use entrance::policy::decide::{Challenge, Verdict};
 use entrance::policy::host::HostPattern;
 use entrance::request::Request;
@@ -71,7 +72,7 @@ fn table(path: &Path) -> Table {
     let table = yaml(&std::fs::read_to_string(path).unwrap());
     let known = ["resources", "cases", "pins", "workload", "faults"];
     assert!(members(&table).all(|(name, _)| known.contains(&name.as_str())), "{}: unknown member", path.display());
-    let documents = table["resources"].as_str().unwrap().split("\n---\n").map(|text| signed_by_us(yaml(text)));
+    let documents = files::yaml::parse(text(&table["resources"]).as_bytes()).unwrap();
     let pin = |(host, namespace): (&String, &Value)| (HostPattern::parse(host).unwrap(), text(namespace).into());
     let scope = match &table["workload"] {
         Value::Null => Scope::Gateway,
@@ -82,7 +83,7 @@ fn table(path: &Path) -> Table {
     };
     Table {
         name: path.file_stem().unwrap().to_string_lossy().into_owned(),
-        resources: documents.collect(),
+        resources: documents.into_iter().map(|document| signed_by_us(document.body)).collect(),
         faults: table["faults"].as_array().into_iter().flatten().map(|fault| text(fault).to_owned()).collect(),
         cases: table["cases"].as_array().unwrap().iter().map(case).collect(),
         settings: Settings { scope, pins: members(&table["pins"]).map(pin).collect(), keys: None },
