@@ -155,7 +155,7 @@ fn selector(node: &Node<'_, '_>) -> Option<Selector> {
     if !labels.need("write the labels of the pods, as in {app: orders}") {
         return Some(Selector::EveryPod);
     }
-    let read = labels.texts(&LABELS).map(|labels| {
+    let read = labels.labels(&LABELS).map(|labels| {
         Selector::Labels(labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
     });
     Some(read.unwrap_or(Selector::EveryPod))
