@@ -226,7 +226,10 @@ impl Compiler {
             };
             self.policies.push(read);
         }
-        faults.extend(grants.values().flatten().map(|grant| nowhere(grant)));
+        for grant in grants.values().flatten() {
+            faults.extend(grant::read(grant, None).faults);
+            faults.push(nowhere(grant));
+        }
         faults
     }
 

@@ -275,6 +275,11 @@ fn methods(node: &Node<'_, '_>) -> Option<Methods> {
         item.fault(format!("`{text}` must be a method in upper case, as in GET"));
         None
     })?;
+    for (at, method) in methods.iter().enumerate() {
+        if methods.iter().take(at).any(|other| other == method) {
+            node.fault(format!("names `{method}` twice"));
+        }
+    }
     Some(if methods.is_empty() { Methods::All } else { Methods::Only(methods) })
 }
 
