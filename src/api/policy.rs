@@ -80,6 +80,8 @@ pub(super) struct Reference<'a> {
     pub(super) application: Option<&'a Application>,
     /// Whether anything is there.
     pub(super) exists: bool,
+    /// Whether a broken revocation closes it.
+    pub(super) spoiled: bool,
     /// Roles lent inside the policy.
     pub(super) grants: &'a [Grant],
 }
@@ -166,6 +168,9 @@ fn unresolved(spec: &Node<'_, '_>, reference: &Reference<'_>) {
     let node = spec.field("applicationRef");
     match (reference.application, reference.exists) {
         (Some(_), _) => {}
+        (None, true) if reference.spoiled => node.reference_fault(format!(
+            "refers to {target}, for which a TokenRevocation is invalid, so that none of its tokens counts; mend that one first"
+        )),
         (None, true) => node.reference_fault(format!("refers to {target}, which is invalid; mend that one first")),
         (None, false) => node.reference_fault(format!("refers to {target}, which is not there")),
     }
