@@ -9,10 +9,10 @@ pub mod admin;
 pub mod api;
 pub mod audit;
 pub mod authorize;
-// pub mod cli;
+pub mod cli;
 pub mod clock;
 #[cfg(feature = "emulator")]
-// pub mod demo;
+pub mod demo;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 pub mod entra;

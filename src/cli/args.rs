@@ -1,19 +1,23 @@
 //! The arguments of every command, as `clap` reads them and `--help` shows them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::envoy::server::Listen;
 
 /// Decides who may reach which route of which API.
 #[derive(Parser, Debug)]
 #[command(name = "entrance", version, about, max_term_width = 100)]
-pub(crate) struct Cli {
+pub(super) struct Cli {
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(super) command: Command,
 }
 
 #[derive(Subcommand, Debug)]
-pub(crate) enum Command {
+pub(super) enum Command {
     /// Answer Envoy's external authorization requests.
     Serve(ServeArgs),
     /// Decide one request offline and show how the decision came about.
@@ -21,6 +25,8 @@ pub(crate) enum Command {
     /// Work with tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Print a script that completes commands and flags in a shell.
+    Completions(CompletionsArgs),
     /// Run an Entra ID stand-in for development and tests.
     #[cfg(feature = "emulator")]
     Emulator(EmulatorArgs),
@@ -30,14 +36,14 @@ pub(crate) enum Command {
 }
 
 #[derive(Subcommand, Debug)]
-pub(crate) enum TokenCommand {
+pub(super) enum TokenCommand {
     /// Verify one token against an application, without any policy.
     Inspect(InspectArgs),
 }
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub(super) enum Format {
     /// For people.
     Text,
     /// For machines.
@@ -45,146 +51,180 @@ pub(crate) enum Format {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct ServeArgs {
+pub(super) struct ServeArgs {
     /// Directory of YAML files with EntraApplication and AccessPolicy resources; reloaded on change.
     #[arg(long, value_name = "DIR")]
-    pub(crate) policies: PathBuf,
-    /// Where to answer ext_authz: `host:port` or `unix:/path`; may be given more than once.
+    pub(super) policies: PathBuf,
+    /// Where to answer ext_authz: `IP:PORT` or `unix:PATH`; may be given more than once.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9191")]
-    pub(crate) listen: Vec<String>,
+    pub(super) listen: Vec<Listen>,
     /// Where to serve /livez, /readyz, /metrics and /debug/snapshot.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9901")]
-    pub(crate) admin: std::net::SocketAddr,
-    /// Where decisions are recorded: `stdout`, `off`, or `file:/path`.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9901")]
+    pub(super) admin: SocketAddr,
+    /// Where decisions are recorded: `stdout`, `off`, or `file:PATH`.
     #[arg(long, value_name = "SINK", default_value = "stdout")]
-    pub(crate) audit: String,
+    pub(super) audit: AuditSink,
     /// Rotate an audit file at this size, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_240))]
-    pub(crate) audit_rotate_size: u64,
+    pub(super) audit_rotate_size: u64,
     /// Keep this many rotated audit files.
     #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) audit_rotate_keep: u32,
+    pub(super) audit_rotate_keep: u32,
     /// PEM file with further certificate authorities to trust when fetching signing keys.
     #[arg(long, value_name = "FILE")]
-    pub(crate) extra_ca: Option<PathBuf>,
+    pub(super) extra_ca: Option<PathBuf>,
     /// Remember at most this many verified tokens.
     #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(2..=10_000_000))]
-    pub(crate) token_cache: u32,
+    pub(super) token_cache: u32,
     /// After SIGTERM, go on answering for this many seconds before connections are closed.
     #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=600))]
-    pub(crate) drain_delay: u64,
+    pub(super) drain_delay: u64,
     /// After that, wait at most this many seconds for requests in flight.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=600))]
-    pub(crate) drain_timeout: u64,
+    pub(super) drain_timeout: u64,
     #[command(flatten)]
-    pub(crate) scope: ScopeArgs,
+    pub(super) scope: ScopeArgs,
+}
+
+/// Where decisions are recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum AuditSink {
+    /// Nowhere.
+    Off,
+    /// On standard output.
+    Stdout,
+    /// In this file.
+    File(PathBuf),
+}
+
+impl FromStr for AuditSink {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("file:")) {
+            ("off", _) => Ok(Self::Off),
+            ("stdout", _) => Ok(Self::Stdout),
+            (_, Some(path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            (_, Some(_) | None) => Err("expected `stdout`, `off` or `file:PATH`".to_owned()),
+        }
+    }
 }
 
 /// Which policies apply here.
 #[derive(Args, Debug, Default)]
-pub(crate) struct ScopeArgs {
+pub(super) struct ScopeArgs {
     /// Give a host to a namespace, whoever named it first: `orders.example.com=shop`; may be repeated.
     #[arg(long = "pin-host", value_name = "HOST=NAMESPACE")]
-    pub(crate) pins: Vec<String>,
+    pub(super) pins: Vec<String>,
     /// Act for one workload: its namespace, for policies with a selector.
     #[arg(long, value_name = "NAMESPACE")]
-    pub(crate) workload_namespace: Option<String>,
+    pub(super) workload_namespace: Option<String>,
     /// Act for one workload: its labels, for policies with a selector; may be repeated.
     #[arg(long = "workload-label", value_name = "KEY=VALUE", requires = "workload_namespace")]
-    pub(crate) workload_labels: Vec<String>,
+    pub(super) workload_labels: Vec<String>,
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct CheckArgs {
+pub(super) struct CheckArgs {
     /// Directory of YAML files with EntraApplication and AccessPolicy resources.
     #[arg(long, value_name = "DIR")]
-    pub(crate) policies: PathBuf,
+    pub(super) policies: PathBuf,
     /// The request's method.
     #[arg(long, value_name = "METHOD", default_value = "GET")]
-    pub(crate) method: String,
-    /// The request's URL: `https://host/path?query`.
+    pub(super) method: String,
+    /// The request's URL, `https://host/path?query`. Its path counts as it is written.
     #[arg(long, value_name = "URL")]
-    pub(crate) url: String,
+    pub(super) url: String,
     /// The path and query exactly as Envoy would send them, instead of those of `--url`.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) raw_path: Option<String>,
+    #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
+    pub(super) raw_path: Option<String>,
     /// A request header, `Name: value`; may be repeated.
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
-    pub(crate) headers: Vec<String>,
+    pub(super) headers: Vec<String>,
     /// File that holds the bearer token, or `-` for standard input.
     #[arg(long, value_name = "FILE")]
-    pub(crate) token: Option<String>,
-    /// The host the request is sent to, instead of that of `--url`.
+    pub(super) token: Option<String>,
+    /// The host of the request, perhaps with a port, instead of that of `--url`.
     #[arg(long, value_name = "HOST")]
-    pub(crate) connect: Option<String>,
+    pub(super) connect: Option<String>,
     #[command(flatten)]
-    pub(crate) keys: KeyArgs,
+    pub(super) keys: KeyArgs,
     /// How to print the result.
     #[arg(long, short = 'o', value_enum, default_value_t = Format::Text)]
-    pub(crate) output: Format,
+    pub(super) output: Format,
     #[command(flatten)]
-    pub(crate) scope: ScopeArgs,
+    pub(super) scope: ScopeArgs,
 }
 
 /// With which keys, and at which time.
 #[derive(Args, Debug)]
-pub(crate) struct KeyArgs {
+pub(super) struct KeyArgs {
     /// JWKS file to verify the token with; no network is touched then.
     #[arg(long, value_name = "FILE")]
-    pub(crate) jwks: Option<PathBuf>,
+    pub(super) jwks: Option<PathBuf>,
     /// The time to decide at: RFC 3339, or seconds since 1970. The present if absent.
     #[arg(long, value_name = "TIME")]
-    pub(crate) now: Option<String>,
+    pub(super) now: Option<String>,
     /// PEM file with further certificate authorities to trust when fetching signing keys.
     #[arg(long, value_name = "FILE")]
-    pub(crate) extra_ca: Option<PathBuf>,
+    pub(super) extra_ca: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct InspectArgs {
+pub(super) struct InspectArgs {
     /// The token, or `-` for standard input. An argument is visible to other users of the machine: prefer `-`.
     #[arg(value_name = "TOKEN", default_value = "-")]
-    pub(crate) token: String,
+    pub(super) token: String,
     /// File with the EntraApplication; `#name` or `#namespace/name` picks one of several.
     #[arg(long, value_name = "FILE[#NAME]")]
-    pub(crate) application: String,
+    pub(super) application: String,
     #[command(flatten)]
-    pub(crate) keys: KeyArgs,
+    pub(super) keys: KeyArgs,
     /// How to print the result.
     #[arg(long, short = 'o', value_enum, default_value_t = Format::Text)]
-    pub(crate) output: Format,
+    pub(super) output: Format,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(super) shell: clap_complete::Shell,
 }
 
 #[cfg(feature = "emulator")]
 #[derive(Args, Debug)]
-pub(crate) struct EmulatorArgs {
+pub(super) struct EmulatorArgs {
     /// Where to listen.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
-    pub(crate) listen: std::net::SocketAddr,
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
+    pub(super) listen: SocketAddr,
     /// Serve HTTPS with a certificate of an authority of its own.
     #[arg(long)]
-    pub(crate) https: bool,
-    /// Write the certificate authority's PEM here.
+    pub(super) https: bool,
+    /// Write the certificate authority's PEM here; a temporary file if absent.
     #[arg(long, value_name = "FILE", requires = "https")]
-    pub(crate) ca_out: Option<PathBuf>,
+    pub(super) ca_out: Option<PathBuf>,
+    /// Scheme, host and port as clients reach it, if not those of `--listen`.
+    #[arg(long, value_name = "URL")]
+    pub(super) base_url: Option<String>,
     /// Tenants, applications and secrets, as YAML or JSON; a built-in set if absent.
     #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Listen on an address other than loopback, too. Anybody who reaches it can mint tokens.
-    #[arg(long)]
-    pub(crate) allow_remote: bool,
+    #[arg(long, requires = "https")]
+    pub(super) allow_remote: bool,
 }
 
 #[cfg(feature = "emulator")]
 #[derive(Args, Debug)]
-pub(crate) struct DemoArgs {
+pub(super) struct DemoArgs {
     /// Exit after the tour, with 0 only if every step came out as it must.
     #[arg(long)]
-    pub(crate) once: bool,
+    pub(super) once: bool,
     /// The Envoy binary; found in `.tools/bin` or on PATH if absent.
     #[arg(long, value_name = "FILE")]
-    pub(crate) envoy: Option<PathBuf>,
-    /// The example policies.
-    #[arg(long, value_name = "DIR", default_value = "examples/orders")]
-    pub(crate) policies: PathBuf,
+    pub(super) envoy: Option<PathBuf>,
+    /// A directory with other policies than the built-in `examples/orders`.
+    #[arg(long, value_name = "DIR")]
+    pub(super) policies: Option<PathBuf>,
 }

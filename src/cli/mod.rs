@@ -4,12 +4,20 @@
 
 mod args;
 mod check;
+mod completions;
+mod keys;
 mod logging;
 mod offline;
 mod out;
+mod policies;
+mod report;
+mod runtime;
+mod scope;
 mod serve;
 mod token;
 
+#[cfg(feature = "emulator")]
+mod demo;
 #[cfg(feature = "emulator")]
 mod emulator;
 
@@ -24,17 +32,17 @@ use out::Out;
 /// A message for the person at the terminal; the exit code is 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct UsageError(String);
+struct UsageError(String);
 
 impl UsageError {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
+    fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 }
 
-/// How a command that decides ended.
+/// How a command ended that could do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+enum Outcome {
     /// Exit 0.
     Done,
     /// Exit 1.
@@ -70,9 +78,10 @@ fn dispatch(command: Command) -> Result<Outcome, UsageError> {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Token(TokenCommand::Inspect(args)) => token::run(&args),
+        Command::Completions(args) => Ok(completions::run(&args)),
         #[cfg(feature = "emulator")]
         Command::Emulator(args) => emulator::run(&args),
         #[cfg(feature = "emulator")]
-        Command::Demo(args) => crate::demo::run(&args.into()),
+        Command::Demo(args) => demo::run(args),
     }
 }

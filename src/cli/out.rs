@@ -3,23 +3,31 @@
 use std::io::{self, Write};
 
 /// Writes to standard output, complaints to standard error.
-#[derive(Debug, Default)]
-pub struct Out;
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Out;
 
 impl Out {
     /// Writes a line to standard output. A reader that went away is not an error.
-    pub fn line(&self, text: &str) {
-        write_line(io::stdout().lock(), text);
+    pub(super) fn line(self, text: &str) {
+        write(io::stdout().lock(), format_args!("{text}\n"));
+    }
+
+    /// Writes bytes to standard output as they are.
+    pub(super) fn bytes(self, bytes: &[u8]) {
+        let mut out = io::stdout().lock();
+        if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
+            // As in `write`.
+        }
     }
 
     /// Writes a line to standard error.
-    pub fn complain(&self, text: &str) {
-        write_line(io::stderr().lock(), text);
+    pub(super) fn complain(self, text: &str) {
+        write(io::stderr().lock(), format_args!("{text}\n"));
     }
 }
 
-fn write_line(mut to: impl Write, text: &str) {
-    if writeln!(to, "{text}").and_then(|()| to.flush()).is_err() {
+fn write(mut to: impl Write, text: std::fmt::Arguments<'_>) {
+    if to.write_fmt(text).and_then(|()| to.flush()).is_err() {
         // Nobody is left to tell: the stream that would carry the complaint is the one that failed.
     }
 }

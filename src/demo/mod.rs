@@ -1,8 +1,11 @@
 //! `entrance demo`: the whole thing on one machine. An Entra stand-in, a real Envoy, a small API, the example
 //! policies, and `entrance serve` as a process of its own; a tour through them, and then it stays up.
 //!
-//! Everything binds to loopback on free ports and ends with the demo.
+//! Everything binds to loopback on free ports and ends with the demo, however the demo ends.
 
+mod children;
+mod files;
+mod invitation;
 mod stack;
 mod table;
 mod tour;
@@ -17,14 +20,16 @@ use stack::Stack;
 pub struct Options {
     /// End after the tour.
     pub once: bool,
-    /// The Envoy binary, if it is not in `.tools/bin` or on the search path.
+    /// The Envoy binary, if it is not in one of `search`.
     pub envoy: Option<PathBuf>,
-    /// The example policies.
-    pub policies: PathBuf,
     /// Directories in which Envoy may be, in order.
     pub search: Vec<PathBuf>,
+    /// A directory of policies in place of the built-in ones.
+    pub policies: Option<PathBuf>,
     /// The `entrance` binary.
     pub program: PathBuf,
+    /// An existing directory for files of this run.
+    pub scratch: PathBuf,
 }
 
 /// Why the demo could not run.
@@ -44,35 +49,60 @@ pub enum DemoError {
 }
 
 impl DemoError {
-    pub(super) fn failed(what: impl Into<String>, why: &dyn std::fmt::Display) -> Self {
+    fn failed(what: impl Into<String>, why: &dyn std::fmt::Display) -> Self {
         Self::Failed { what: what.into(), why: why.to_string() }
     }
 }
 
-/// Runs the demo; `say` prints a line. Returns whether every step of the tour came out as it must.
+/// How the demo ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Every step of the tour came out as it must.
+    AsExpected,
+    /// Some did not.
+    Otherwise,
+    /// Somebody ended it during the tour.
+    Interrupted,
+}
+
+/// Runs the demo until it is over, or until `interrupt`; `say` prints a line.
 ///
 /// # Errors
 /// [`DemoError`] if a part could not be started or did not answer.
-pub async fn run(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<bool, DemoError> {
-    say("Starting an Entra stand-in, Envoy, an example API and entrance serve on loopback …");
-    let mut stack = Stack::start(options).await?;
-    let outcome = tour::walk(&stack, say).await;
-    let good = match &outcome {
-        Ok(steps) => steps.iter().all(tour::Step::came_out),
-        Err(_) => false,
+pub async fn run(
+    options: &Options,
+    say: &(dyn Fn(&str) + Sync),
+    interrupt: impl Future<Output = ()>,
+) -> Result<Ending, DemoError> {
+    let mut interrupt = std::pin::pin!(interrupt);
+    say("Starting an Entra stand-in, an example API, entrance serve and Envoy on loopback …");
+    // What was started when something goes wrong here, or somebody ends it, is ended as it is dropped.
+    let mut stack = tokio::select! {
+        stack = Stack::start(options) => stack?,
+        () = &mut interrupt => return Ok(Ending::Interrupted),
     };
-    if let Ok(steps) = &outcome {
-        say(&table::render(steps));
-        say(if good {
-            "Every step came out as it must."
-        } else {
-            "Some steps did not come out as they must: see the column `expected`."
-        });
-        if !options.once {
-            say(&stack.invitation());
-            stack.wait_for_interrupt().await;
+    let outcome = tokio::select! {
+        outcome = tour::walk(&stack, say) => outcome,
+        () = &mut interrupt => {
+            stack.stop().await;
+            return Ok(Ending::Interrupted);
         }
+    };
+    let ending = outcome.map(|steps| tell(&steps, say));
+    if ending.is_ok() && !options.once {
+        say(&invitation::text(&stack));
+        interrupt.await;
     }
     stack.stop().await;
-    outcome.map(|_| good)
+    ending
+}
+
+fn tell(steps: &[tour::Step], say: &(dyn Fn(&str) + Sync)) -> Ending {
+    say(&format!("\n{}\n", table::render(steps)));
+    if steps.iter().all(tour::Step::came_out) {
+        say("Every step came out as it must.");
+        return Ending::AsExpected;
+    }
+    say("Steps marked `!!` did not come out as they must: see the column `expected`.");
+    Ending::Otherwise
 }

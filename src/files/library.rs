@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::api::fault::Fault;
 use crate::api::object::{ObjectId, Resources};
 
 use super::contents::{self, Contents, Held};
+use super::directory;
+use super::shelf::printable;
 use super::yaml::{Lines, Problem};
 
 /// The resources of all files of a directory, read at one moment.
@@ -87,6 +90,19 @@ impl fmt::Display for FileProblem {
 impl std::error::Error for FileProblem {}
 
 impl Library {
+    /// The resources of one file, in no directory. Blocks.
+    ///
+    /// # Errors
+    /// All that is wrong with the file.
+    pub fn read(file: &Path) -> Result<Self, Vec<FileProblem>> {
+        let name = printable(file);
+        let bytes = directory::read(file).map_err(|why| vec![FileProblem::whole(&name, why)])?;
+        let place = |problem| FileProblem::of(&name, problem);
+        let contents = contents::read(&bytes);
+        let contents = contents.map_err(|problems| problems.into_iter().map(place).collect::<Vec<_>>())?;
+        Self::assemble(std::iter::once((&name, &contents)))
+    }
+
     /// Puts the contents of files together.
     ///
     /// # Errors

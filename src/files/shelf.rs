@@ -203,7 +203,7 @@ impl Slot {
 }
 
 /// A name for people to read, on one line.
-fn printable(path: &Path) -> Arc<str> {
+pub(super) fn printable(path: &Path) -> Arc<str> {
     let mut text = String::new();
     for character in path.to_string_lossy().chars() {
         if character.is_control() { text.extend(character.escape_default()) } else { text.push(character) }

@@ -31,7 +31,7 @@ const ASIDE: [(&str, &str); 5] = [
 const PURE: [&str; 7] = ["api", "policy", "token", "clock", "identity", "reason", "request"];
 
 /// Crates that are somebody's outside world, and the rooms where they stop.
-const FOREIGN: [(&str, &[&str]); 16] = [
+const FOREIGN: [(&str, &[&str]); 18] = [
     ("axum", &["admin", "emulator", "demo"]),
     ("cel", &["policy"]),
     ("clap", &["cli"]),
@@ -43,8 +43,10 @@ const FOREIGN: [(&str, &[&str]); 16] = [
     ("notify", &["files"]),
     ("prost", &["envoy"]),
     ("rcgen", &["emulator"]),
+    ("regex_automata", &["policy"]),
     ("reqwest", &["entra", "demo"]),
-    ("saphyr", &["files", "emulator"]),
+    ("saphyr", &["emulator"]),
+    ("saphyr_parser", &["files"]),
     ("tonic", &["envoy"]),
     ("tonic_health", &["envoy"]),
     ("tracing_subscriber", &["cli"]),

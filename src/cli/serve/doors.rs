@@ -1,0 +1,113 @@
+//! The ports: one server for each `--listen`, and the admin port.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::admin;
+use crate::envoy::server::{Listen, Server, Settings, Signals};
+
+use super::super::UsageError;
+use super::super::args::ServeArgs;
+use super::parts::Parts;
+use super::status::Status;
+
+/// What to do when a port cannot be had.
+const ADVICE: [(io::ErrorKind, &str); 3] = [
+    (io::ErrorKind::AddrInUse, "; end the process that has it, or choose another address"),
+    (io::ErrorKind::PermissionDenied, "; choose a port from 1024 on, or a directory that this user may write to"),
+    (io::ErrorKind::AddrNotAvailable, "; write an address that this machine has"),
+];
+
+/// Ports that are bound: nobody else can have them, and nobody is answered yet.
+pub(super) struct Doors {
+    servers: Vec<Server>,
+    admin: TcpListener,
+}
+
+impl Doors {
+    /// Binds all ports.
+    pub(super) async fn bind(args: &ServeArgs) -> Result<Self, UsageError> {
+        let settings = Settings {
+            drain_delay: Duration::from_secs(args.drain_delay),
+            drain_deadline: Duration::from_secs(args.drain_timeout),
+            ..Settings::default()
+        };
+        let mut servers = Vec::new();
+        for listen in &args.listen {
+            let bound = Server::bind(listen, settings).await;
+            servers.push(bound.map_err(|error| taken(("--listen", listen), &error))?);
+        }
+        let admin = TcpListener::bind(args.admin).await;
+        let admin = admin.map_err(|error| taken(("--admin", &Listen::Tcp(args.admin)), &error))?;
+        Ok(Self { servers, admin })
+    }
+
+    /// Answers on all of them. `ready` tells the servers when there are policies.
+    pub(super) fn open(self, (parts, status): (&Parts, Arc<Status>), ready: watch::Receiver<bool>) -> Open {
+        let (shutdown, last) = (CancellationToken::new(), CancellationToken::new());
+        let mut serving = JoinSet::new();
+        for server in self.servers {
+            announce("ext_authz", server.address());
+            let signals = Signals { ready: ready.clone(), shutdown: shutdown.clone() };
+            serving.spawn(server.serve(parts.service(), signals));
+        }
+        announce("admin", self.admin.local_addr().map(Listen::Tcp));
+        let router = admin::router(status, Arc::clone(&parts.metrics));
+        let mut admin = JoinSet::new();
+        admin.spawn(admin::serve(self.admin, router, last.clone()));
+        Open { serving, admin, shutdown, last }
+    }
+}
+
+fn announce(port: &'static str, address: io::Result<Listen>) {
+    let address = address.map_or_else(|error| error.to_string(), |address| address.to_string());
+    tracing::info!(port, address, "listening");
+}
+
+fn taken((flag, listen): (&str, &Listen), error: &io::Error) -> UsageError {
+    let advice = ADVICE.iter().find(|(kind, _)| *kind == error.kind()).map_or("", |(_, advice)| advice);
+    UsageError::new(format!("{flag}: cannot listen on `{listen}`: {error}{advice}"))
+}
+
+/// Ports that are answered.
+pub(super) struct Open {
+    serving: JoinSet<()>,
+    admin: JoinSet<io::Result<()>>,
+    shutdown: CancellationToken,
+    last: CancellationToken,
+}
+
+impl Open {
+    /// Waits until a port is no longer answered, which nobody asked for.
+    pub(super) async fn ended(&mut self) {
+        tokio::select! {
+            Some(ended) = self.serving.join_next() => complain("ext_authz", ended.map(Ok)),
+            Some(ended) = self.admin.join_next() => complain("admin", ended),
+        }
+    }
+
+    /// Drains the servers, then closes the admin port.
+    pub(super) async fn close(mut self) {
+        self.shutdown.cancel();
+        while self.serving.join_next().await.is_some() {}
+        self.last.cancel();
+        // A client that keeps its connection open must not keep the process.
+        let closed = async { while self.admin.join_next().await.is_some() {} };
+        let (Ok(()) | Err(_)) = tokio::time::timeout(Duration::from_secs(1), closed).await;
+    }
+}
+
+fn complain(port: &'static str, ended: Result<io::Result<()>, JoinError>) {
+    let why = match ended {
+        Ok(Ok(())) => "without an error".to_owned(),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    tracing::error!(port, why, "a port is no longer answered");
+}

@@ -1,0 +1,115 @@
+//! From a reading of the policy files to what is enforced.
+//!
+//! A reading with resources is compiled and published whole, even if parts of it are broken: those deny. A reading
+//! without resources changes nothing. Resources that are the same as before keep their generation, whatever changed in
+//! comments, order or spelling.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::api::compile::{Compiled, Compiler, Settings};
+use crate::authorize::world::World;
+use crate::clock::Stopwatch;
+use crate::files::library::Library;
+use crate::files::shelf::Reading;
+
+use super::status::{Enforced, Status};
+
+/// The one writer of what is enforced. Compiling takes a while: not for an async worker.
+pub(super) struct Publisher {
+    compiler: Compiler,
+    settings: Settings,
+    status: Arc<Status>,
+    ready: watch::Sender<bool>,
+    library: Option<Arc<Library>>,
+}
+
+impl Publisher {
+    /// A publisher that has published nothing, and a signal that turns true when it has.
+    pub(super) fn new(settings: Settings, status: Arc<Status>) -> (Self, watch::Receiver<bool>) {
+        let (ready, signal) = watch::channel(false);
+        (Self { compiler: Compiler::default(), settings, status, ready, library: None }, signal)
+    }
+
+    /// Takes a reading in. A panic must not end the following of files: the next reading may be a better one.
+    pub(super) fn take(&mut self, reading: Reading) {
+        if catch_unwind(AssertUnwindSafe(|| self.take_unguarded(reading))).is_err() {
+            self.compiler = Compiler::default();
+            let bug = "a bug keeps the newest policies from being compiled".to_owned();
+            tracing::error!("{bug}; what stands is kept");
+            self.status.trouble(vec![bug]);
+        }
+    }
+
+    fn take_unguarded(&mut self, reading: Reading) {
+        let problems: Vec<_> = reading.problems.iter().map(ToString::to_string).collect();
+        for problem in &problems {
+            tracing::error!(problem, "a policy file cannot be used");
+        }
+        match reading.library {
+            Some(library) => self.publish(library),
+            None if self.library.is_some() => tracing::error!("rules may be missing: what stands is kept"),
+            None => tracing::error!("no policies: every request is answered 503"),
+        }
+        self.status.trouble(problems);
+    }
+
+    fn publish(&mut self, library: Arc<Library>) {
+        let watch = Stopwatch::start();
+        let former = self.library.replace(Arc::clone(&library));
+        let unchanged = former.is_some_and(|former| former.resources == library.resources);
+        let compiled = self.compiler.compile(&library.resources, &self.settings);
+        // Lines move with comments, too.
+        let faults = compiled.faults.iter().map(|fault| library.describe(fault)).collect();
+        let enforced = match self.status.enforced().filter(|_| unchanged) {
+            Some(standing) => standing.with(faults),
+            None => Enforced { world: self.renew(&compiled), profiles: compiled.profiles.clone(), faults },
+        };
+        if !unchanged {
+            tell(&enforced, &compiled, &watch);
+        }
+        self.status.enforce(enforced);
+        self.ready.send_replace(true);
+    }
+
+    /// Puts a new world in force. Sources of keys that it needs are asked first, those that it no longer needs are
+    /// dropped last, so that nobody is refused in between.
+    fn renew(&self, compiled: &Compiled) -> Arc<World> {
+        self.status.remember();
+        let former = self.status.authorizer.world();
+        let generation = former.as_ref().map_or(0, |former| former.generation).saturating_add(1);
+        let world = Arc::new(World::new(generation, Arc::clone(&compiled.snapshot), &compiled.profiles));
+        let needed = || world.discoveries().map(Arc::clone);
+        let held = former.iter().flat_map(|former| former.discoveries().map(Arc::clone));
+        self.status.keys.watch(held.chain(needed()));
+        self.status.authorizer.publish(Arc::clone(&world));
+        self.status.keys.watch(needed());
+        world
+    }
+}
+
+fn tell(enforced: &Enforced, compiled: &Compiled, watch: &Stopwatch) {
+    for fault in &enforced.faults {
+        tracing::warn!(fault, "a fault in the policies: what is broken denies");
+    }
+    let tables = compiled.snapshot.tables();
+    if tables.is_empty() {
+        tracing::warn!("no policy is in force: every request is denied");
+    }
+    let all = tables.iter().flat_map(|(_, table)| table.policies());
+    let mut policies: Vec<_> = all.map(|policy| (policy.id(), policy.routes.len())).collect();
+    policies.sort_unstable();
+    policies.dedup();
+    tracing::info!(
+        generation = enforced.world.generation,
+        hosts = tables.len(),
+        policies = policies.len(),
+        routes = policies.iter().map(|(_, routes)| routes).sum::<usize>(),
+        applications = enforced.profiles.len(),
+        faults = enforced.faults.len(),
+        took_ms = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "policies loaded"
+    );
+}
