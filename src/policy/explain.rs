@@ -56,9 +56,12 @@ pub fn explain<'e>(
     let sides = [(deciding.enforcing(), Some(&located.enforcing)), (table.shadow(), located.shadow.as_ref())];
     path(located, &mut steps);
     for (side, finding) in sides {
-        let (Some(side), Some(finding)) = (side, finding) else { continue };
-        routes(side, located, &mut steps);
-        found(finding, located, (evidence, now), &mut steps);
+        if let Some(side) = side {
+            routes(side, located, &mut steps);
+        }
+        if let Some(finding) = finding {
+            found(finding, located, (evidence, now), &mut steps);
+        }
     }
     steps
 }

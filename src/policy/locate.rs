@@ -139,14 +139,16 @@ fn find<'a>(side: &'a Side, request: &Request<'_>, reading: &Read<'_>) -> Findin
 }
 
 /// The template for the path. Servers that drop `;` parameters, or compare after resolving escapes, must come to the
-/// same one.
+/// same one; those that end the path at an escaped `?` or `#`, to the same one or to none.
 fn slot<'a>(tree: &'a Tree, path: &Canonical<'_>) -> Result<Option<&'a Slot>, Finding<'a>> {
     let slot = tree.find(path.as_str(), Reading::AsSent);
     if !path.as_str().contains(['%', ';', '{', '}']) {
         return Ok(slot);
     }
+    let same = |other: Option<&Slot>| slot.map(std::ptr::from_ref) == other.map(std::ptr::from_ref);
     let lenient = tree.find(path.as_str(), Reading::Lenient);
-    if slot.map(std::ptr::from_ref) == lenient.map(std::ptr::from_ref) {
+    let cut = path.before_escaped_mark().and_then(|path| tree.find(path, Reading::Lenient));
+    if same(lenient) && (cut.is_none() || same(cut)) {
         Ok(slot)
     } else {
         Err(refused(ReasonCode::PathAmbiguous, Detail::Lenient))
