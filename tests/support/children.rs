@@ -26,7 +26,7 @@ while read -r verb pid; do
   [ "$verb" = end ] || left="$left $pid"
 done
 [ -z "$left" ] || kill -9 $left
-rm -rf -- "$1"
+rm -rf -- "$1" || rm -rf -- "$1"
 "#;
 
 struct Guard {
