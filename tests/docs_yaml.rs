@@ -1,7 +1,6 @@
 //! Every YAML block of the documentation is sound: it is read by the reader of policy files, resources in it compile
 //! without a fault, and parts of an Envoy configuration fit into the one of the examples, which Envoy itself accepts.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::indexing_slicing, reason = "a missing member fails the test")]
 #![expect(clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::fs;
@@ -28,9 +27,9 @@ impl Block {
 
     fn documents(&self) -> Vec<Map<String, Value>> {
         let read = yaml::parse(self.text.as_bytes()).unwrap_or_else(|problem| panic!("{}: {problem}", self.place()));
-        let object = |document: yaml::Document| match document.body {
-            Value::Object(members) => members,
-            _ => panic!("{}: not an object", self.place()),
+        let object = |document: yaml::Document| {
+            let Value::Object(members) = document.body else { panic!("{}: not an object", self.place()) };
+            members
         };
         read.into_iter().map(object).collect()
     }
