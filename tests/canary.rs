@@ -212,6 +212,7 @@ async fn no_secret_gets_out_by_any_way() {
         let answer = house.call(Ask::new("/open", &authorization).framed(false), true).await;
         let text = String::from_utf8_lossy(&answer);
         assert!(text.contains(&format!("\"reason\":\"{reason}\"")), "{reason}: {text}");
+        assert!(!text.contains("x-entrance-"), "a refusal names nobody: {text}");
         heard.add(&answer);
         secrets.insert(authorization);
     }
@@ -227,12 +228,15 @@ async fn no_secret_gets_out_by_any_way() {
         heard.add(house.page(page).await.as_bytes());
     }
     let metrics = house.page("/metrics").await;
+    let calls = house.calls();
     let audit = house.close();
     heard.add(audit.as_bytes());
     every_way_was_gone(&metrics);
+    assert_eq!(decisions(&metrics), calls, "each call is counted once");
+    assert_eq!(audit.lines().count(), calls, "and recorded once");
     let heard = heard.0.lock().unwrap().clone();
     let heard = String::from_utf8_lossy(&heard);
-    assert!(audit.lines().count() > 80 && heard.contains("h2::"), "somebody listened");
+    assert!(calls > 80 && heard.contains("h2::"), "somebody listened");
     nothing_is_found(&heard, &secrets);
 }
 
@@ -249,6 +253,11 @@ fn every_way_was_gone(metrics: &str) {
     let missing: Vec<&str> = reasons.chain(permits).filter(|reason| !counted(reason)).collect();
     assert_eq!(missing, UNREACHABLE);
     assert!(!metrics.contains("entrance_panics_total 0"));
+}
+
+fn decisions(metrics: &str) -> usize {
+    let counters = metrics.lines().filter(|line| line.starts_with("entrance_decisions_total"));
+    counters.filter_map(|line| line.rsplit_once(' ')?.1.parse::<usize>().ok()).sum()
 }
 
 fn nothing_is_found(heard: &str, secrets: &BTreeSet<String>) {

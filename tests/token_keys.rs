@@ -309,6 +309,9 @@ fn an_authority_is_a_plain_https_url() {
         ("https://login.example:99999", AuthorityFault::Form),
         ("https://[::g]", AuthorityFault::Form),
         ("https://lögin.example", AuthorityFault::Form),
+        ("https://login_.example", AuthorityFault::Form),
+        ("https://login.*.example", AuthorityFault::Form),
+        ("https://!.example", AuthorityFault::Form),
     ] {
         assert_eq!(CustomAuthority::parse(url), Err(fault), "{url}");
     }
@@ -328,7 +331,17 @@ fn an_authority_is_a_plain_https_url() {
 fn this_machine_and_origins_are_told_by_the_whole_host() {
     let local = ["localhost", "localhost:1", "127.0.0.1", "127.9.9.9:80", "[::1]", "[::1]:80"];
     assert!(local.into_iter().all(loopback));
-    let foreign = ["localhost.example", "127.0.0.1.example", "128.0.0.1", "example", "", "[::2]", "localhost:x"];
+    let foreign = [
+        "localhost.example",
+        "127.0.0.1.example",
+        "128.0.0.1",
+        "example",
+        "",
+        "[::2]",
+        "localhost:x",
+        "localhost:x1",
+        "127.0.0.1:1x1",
+    ];
     assert!(!foreign.into_iter().any(loopback));
     assert!(same_origin("https://a.example/x", "https://A.EXAMPLE/y?z"));
     assert!(same_origin("https://a.example", "https://a.example#"));

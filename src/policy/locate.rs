@@ -98,8 +98,9 @@ pub fn locate<'a>(snapshot: &'a Snapshot, request: &'a Request<'a>) -> Located<'
     }
     let reading = Canonical::parse(request.target);
     let on = |side| find(side, request, &reading);
-    let shadow = snapshot.table(&host).and_then(HostTable::shadow).map(on);
-    let enforcing = match snapshot.deciding(&host) {
+    let nearest = snapshot.table(&host);
+    let shadow = nearest.and_then(HostTable::shadow).map(on);
+    let enforcing = match nearest.filter(|table| table.decides()).or_else(|| snapshot.deciding(&host)) {
         Some(table) => match (table.poison(), table.enforcing()) {
             (Some(poison), _) => poisoned(poison),
             (None, Some(side)) => on(side),

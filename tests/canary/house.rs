@@ -1,6 +1,7 @@
 //! A whole server with its audit log, metrics and operators' port, and a client that speaks gRPC byte by byte.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -110,6 +111,7 @@ pub(crate) struct House {
     address: std::net::SocketAddr,
     log: PathBuf,
     audit: AuditThread,
+    calls: AtomicUsize,
     _directory: tempfile::TempDir,
 }
 
@@ -137,7 +139,7 @@ impl House {
         let admin = format!("http://{}", listener.local_addr().unwrap());
         let router = admin::router(Arc::new(Told(Arc::clone(&decide))), metrics);
         tokio::spawn(admin::serve(listener, router, CancellationToken::new()));
-        Self { decide, shelf, admin, address, log, audit, _directory: directory }
+        Self { decide, shelf, admin, address, log, audit, calls: AtomicUsize::new(0), _directory: directory }
     }
 
     /// Publishes the policies.
@@ -153,6 +155,7 @@ impl House {
     /// Sends these bytes as the body of a check, with secrets in the metadata, too; gives all that comes back. With
     /// `end: false` the call is left open.
     pub(crate) async fn call(&self, body: Bytes, end: bool) -> Vec<u8> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
         let connection = tokio::net::TcpStream::connect(self.address).await.unwrap();
         let (mut client, driver) = h2::client::handshake(connection).await.unwrap();
         let driver = tokio::spawn(driver);
@@ -176,6 +179,11 @@ impl House {
         assert_eq!(trailers["grpc-status"], "0", "the call itself always succeeds");
         driver.abort();
         seen
+    }
+
+    /// How many calls there were.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
     }
 
     /// A page of the operators' port.
