@@ -24,7 +24,7 @@ use crate::reason::ReasonCode;
 use crate::request::Request;
 use crate::token::TokenRejection;
 
-use decision::{Decision, ShadowResult};
+use decision::{Authenticated, Decision, ShadowResult};
 use ids::DecisionIds;
 use ports::{Decide, Keys};
 use tokens::{NeedsKey, Patience, Presented, Tokens};
@@ -95,7 +95,7 @@ impl Authorizer {
                 return Ok((application.clone(), Presented::Rejected(why)));
             };
             let presented = self.tokens.present(located.request, &known.profile, (now, patience))?;
-            Ok((application.clone(), presented))
+            Ok((application.clone(), presented.unless_revoked(&known.revocations)))
         };
         let enforcing = located.enforcing.application().map(|application| look(application, patience)).transpose()?;
         let shadow = located.shadow.as_ref().and_then(Finding::application);
@@ -117,6 +117,12 @@ impl Authorizer {
             }
             Some((_, Presented::Rejected(why))) => rejection = Some(why),
             None => {}
+        }
+        if let (Verdict::Permit(permit), Some(own)) = (&decided.verdict, &authenticated)
+            && let Some(lent) = permit.lent()
+        {
+            // Whoever answers and records tells of the roles that decided.
+            authenticated = Some(Arc::new(Authenticated::new(lent.clone(), own.application.clone())));
         }
         Decision {
             id: self.ids.next(),

@@ -1,5 +1,6 @@
 //! The one place that asks what time it is. Everything that decides takes a [`UnixTime`] as an argument.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Whole seconds since 1970-01-01T00:00:00Z, as JWT's NumericDate (RFC 7519 §2).
@@ -50,6 +51,13 @@ impl Clock for FixedClock {
     fn now(&self) -> Duration {
         Duration::from_secs(u64::try_from(self.0.0).unwrap_or(0))
     }
+}
+
+/// A pause that is a third longer or shorter by chance, so that a herd of processes does not come back at one moment.
+#[must_use]
+pub fn by_chance(pause: Duration) -> Duration {
+    let dice = u32::try_from(RandomState::new().hash_one(0_u8) % 67).unwrap_or(0);
+    pause.saturating_mul(dice.saturating_add(67)).checked_div(100).unwrap_or(pause)
 }
 
 /// Measures how long something took; never used to decide.

@@ -11,6 +11,8 @@ pub mod audit;
 pub mod authorize;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
+pub mod delivery;
 #[cfg(feature = "emulator")]
 pub mod demo;
 #[cfg(feature = "emulator")]

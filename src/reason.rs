@@ -129,6 +129,7 @@ reasons! {
     TokenNotAccessToken, "token_not_access_token", Unauthorized, Invalid, "the token is not an access token";
     TokenTypeConflict, "token_type_conflict", Unauthorized, Invalid, "the token contradicts itself about its caller";
     TokenPopUnsupported, "token_pop_unsupported", Unauthorized, Invalid, "proof-of-possession tokens are not supported";
+    TokenRevoked, "token_revoked", Unauthorized, Invalid, "the token was revoked";
     StepUpRequired, "step_up_required", Unauthorized, StepUp, "a stronger sign-in is required";
     ScopeMissing, "scope_missing", Forbidden, Scope, "a required scope is missing";
     PrincipalTypeDenied, "principal_type_denied", Forbidden, None, "this kind of caller is not allowed";

@@ -64,6 +64,7 @@ fn record() -> Record {
         reason: "allow_entry_matched",
         detail: None,
         matched: Some(Matched {
+            grants: None,
             policy: PolicyId { namespace: "shop".into(), name: "orders".into() },
             route: "read-order".into(),
             clause: Some("allow[0]".into()),

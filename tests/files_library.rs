@@ -11,7 +11,7 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use entrance::api::fault::Fault;
+use entrance::api::fault::{About, Fault};
 use entrance::api::object::{Kind, ObjectId};
 use entrance::files::library::Library;
 use entrance::files::shelf::Shelf;
@@ -25,7 +25,7 @@ fn id(name: &str) -> ObjectId {
 }
 
 fn fault(name: &str, at: &str) -> Fault {
-    Fault { object: id(name), path: path(at), problem: "must begin with a slash".into() }
+    Fault { object: id(name), path: path(at), problem: "must begin with a slash".into(), about: About::Invalid }
 }
 
 fn library(world: &World) -> Arc<Library> {

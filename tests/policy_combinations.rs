@@ -79,6 +79,7 @@ fn routes(lists: &[Vec<Abstract>]) -> Vec<Arc<Route>> {
 
 fn snapshot(guardrails: &[Abstract], overage: GroupOverage, routes: &[Arc<Route>]) -> Snapshot {
     let policy = Policy {
+        grants: Vec::new(),
         seniority: Seniority { created: 0, id: PolicyId { namespace: "shop".into(), name: "orders".into() } },
         mode: Mode::Enforce,
         preflight: Preflight::Deny,

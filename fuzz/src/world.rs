@@ -87,6 +87,7 @@ pub fn profile(keys: &KeySet) -> Profile {
 pub fn policy(name: &str, routes: Vec<Route>) -> Policy {
     let id = PolicyId { namespace: "shop".into(), name: name.into() };
     Policy {
+        grants: Vec::new(),
         seniority: Seniority { created: 0, id },
         mode: Mode::Enforce,
         preflight: Preflight::Allow,

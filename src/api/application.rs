@@ -316,7 +316,7 @@ fn referenced<'r>(node: &Node<'_, '_>, id: &ObjectId, resources: &'r Resources) 
     let data = resources.get(&map).and_then(|map| map.body.get("data"));
     let text = data.and_then(|data| data.get(key)).and_then(serde_json::Value::as_str);
     if text.is_none() {
-        node.fault(format!("names `data.{key}` of {map}, which is not there"));
+        node.reference_fault(format!("names `data.{key}` of {map}, which is not there"));
     }
     text
 }

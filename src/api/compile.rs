@@ -6,19 +6,24 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use crate::identity::ApplicationId;
+use crate::policy::grant::Grant;
 use crate::policy::host::HostPattern;
 use crate::policy::rules::{Poison, Policy};
 use crate::policy::snapshot::Snapshot;
 use crate::policy::table::{HostTable, TANGLED};
+use crate::token::revocation::Revocations;
 use crate::token::{KeySet, Profile};
 
 use super::application::{self, Application, KeySets};
-use super::fault::{Fault, Faults, FieldPath};
+use super::fault::{About, Fault, Faults, FieldPath};
+use super::grant;
 use super::hosts::{Claim, claims};
 use super::object::{Kind, Object, ObjectId, Resources};
 use super::policy::{self, ReadPolicy, Reference};
 use super::read::Node;
 use super::reference;
+use super::revocation::{Revocation, Spoiled};
 
 /// For whom is compiled, and by which rules of the installation.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +58,8 @@ pub struct Compiled {
     pub snapshot: Arc<Snapshot>,
     /// The applications whose tokens they ask for.
     pub profiles: Vec<Arc<Profile>>,
+    /// What is revoked, for the applications that have revocations.
+    pub revocations: Vec<(ApplicationId, Arc<Revocations>)>,
     /// Everything that is wrong, ordered by object and field. What is broken is in the snapshot, too, and denies.
     pub faults: Vec<Fault>,
 }
@@ -62,7 +69,9 @@ pub struct Compiled {
 pub struct Compiler {
     applications: HashMap<ObjectId, ReadOnce<ReadApplication, OwnKeys>, RandomState>,
     /// Grants of references to applications elsewhere.
-    grants: Vec<Arc<Object>>,
+    permissions: Vec<Arc<Object>>,
+    /// Applications that a broken revocation spoils.
+    spoiled: Spoiled,
     /// In the order of their ids, as resources are.
     policies: Vec<ReadOnce<ReadPolicy, Referred>>,
     merged: Merged,
@@ -121,6 +130,7 @@ struct Referred {
     faults: Vec<Fault>,
     exists: bool,
     application: Option<Arc<Application>>,
+    grants: Vec<Grant>,
 }
 
 impl Referred {
@@ -130,29 +140,37 @@ impl Referred {
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
-        application && self.exists == other.exists && self.target == other.target && self.faults == other.faults
+        application
+            && self.grants == other.grants
+            && self.exists == other.exists
+            && self.target == other.target
+            && self.faults == other.faults
     }
 }
 
 impl Compiler {
     /// Compiles `resources`.
     pub fn compile(&mut self, resources: &Resources, settings: &Settings) -> Compiled {
+        let revoked = Revocation::all(resources);
         let applications_stand = self.read_applications(resources, settings.keys.as_ref());
-        let grants_stand = self.read_grants(resources);
-        self.read_policies(resources, applications_stand && grants_stand);
+        let permissions_stand = self.read_permissions(resources) & self.spoil(&revoked.spoiled);
+        let of_grants = self.read_policies(resources, applications_stand && permissions_stand);
         let policies: Vec<&ReadPolicy> = self.policies.iter().map(|known| &known.read).collect();
         let applications = resources.of(Kind::EntraApplication).filter_map(|object| self.applications.get(&object.id));
         let applications: Vec<&ReadApplication> = applications.map(|known| &known.read).collect();
         let (claims, mut faults) = claims(&policies, settings);
+        faults.extend(of_grants);
+        faults.extend(revoked.faults.iter().cloned());
         faults.extend(applications.iter().flat_map(|read| read.faults.iter().cloned()));
         faults.extend(policies.iter().flat_map(|read| read.faults.iter().cloned()));
         let sound = applications.iter().filter_map(|read| read.application.as_ref());
-        let profiles = sound.map(|application| Arc::clone(&application.profile)).collect();
+        let profiles: Vec<_> = sound.map(|application| Arc::clone(&application.profile)).collect();
+        let revocations = revoked.by_application(&profiles);
         let tables = merge(&mut self.merged, claims);
         faults.extend(tables.iter().flat_map(|(host, table)| tangled(host, table)));
         faults.sort();
         let snapshot = Arc::new(Snapshot::new(tables, None));
-        Compiled { snapshot, profiles, faults }
+        Compiled { snapshot, profiles, revocations, faults }
     }
 
     /// Whether all applications are what they were.
@@ -174,39 +192,58 @@ impl Compiler {
         stand && before.is_empty()
     }
 
-    /// Whether all grants are what they were.
-    fn read_grants(&mut self, resources: &Resources) -> bool {
-        let grants: Vec<Arc<Object>> = resources.of(Kind::ReferenceGrant).cloned().collect();
-        let stand =
-            grants.len() == self.grants.len() && grants.iter().zip(&self.grants).all(|(one, other)| same(one, other));
-        self.grants = grants;
+    /// Whether all grants of references are what they were.
+    fn read_permissions(&mut self, resources: &Resources) -> bool {
+        let permissions: Vec<Arc<Object>> = resources.of(Kind::ReferenceGrant).cloned().collect();
+        let same = |(one, other): (&Arc<Object>, &Arc<Object>)| same(one, other);
+        let stand = permissions.len() == self.permissions.len() && permissions.iter().zip(&self.permissions).all(same);
+        self.permissions = permissions;
+        stand
+    }
+
+    /// Whether the same applications are spoiled as before.
+    fn spoil(&mut self, spoiled: &Spoiled) -> bool {
+        let stand = self.spoiled == *spoiled;
+        self.spoiled.clone_from(spoiled);
         stand
     }
 
     /// Reads what changed. If everything stands that policies may refer to, those that did not change themselves stand,
-    /// too, and nothing is looked up for them.
-    fn read_policies(&mut self, resources: &Resources, neighbours_stand: bool) {
+    /// too, and nothing is looked up for them. What is wrong with access grants comes back.
+    fn read_policies(&mut self, resources: &Resources, neighbours_stand: bool) -> Vec<Fault> {
         let mut before = std::mem::take(&mut self.policies).into_iter().peekable();
+        let (mut grants, mut faults) = by_policy(resources);
         for object in resources.of(Kind::AccessPolicy) {
             let known = counterpart(&mut before, object).filter(|known| same(&known.object, object));
+            let lent = grants.remove(&object.id);
+            let stands = |known: &ReadOnce<ReadPolicy, Referred>| {
+                neighbours_stand && lent.is_none() && known.uses.grants.is_empty()
+            };
             let read = match known {
-                Some(known) if neighbours_stand => known,
-                Some(known) => {
-                    let uses = self.referred(object, resources);
-                    if known.uses.same(&uses) { known } else { read_policy(object, uses) }
+                Some(known) if stands(&known) => known,
+                known => {
+                    let mut uses = self.referred(object, resources);
+                    for grant in lent.into_iter().flatten() {
+                        let read = grant::read(grant, uses.application.as_deref());
+                        uses.grants.extend(read.grant);
+                        faults.extend(read.faults);
+                    }
+                    known.filter(|known| known.uses.same(&uses)).unwrap_or_else(|| read_policy(object, uses))
                 }
-                None => read_policy(object, self.referred(object, resources)),
             };
             self.policies.push(read);
         }
+        faults.extend(grants.values().flatten().map(|grant| nowhere(grant)));
+        faults
     }
 
     fn referred(&self, object: &Object, resources: &Resources) -> Referred {
         let faults = Faults::of(&object.id);
         let target = reference::application(&Node::top(&object.body, "spec", &faults), &object.id, resources);
         let exists = target.as_ref().is_some_and(|target| resources.get(target).is_some());
-        let application = target.as_ref().and_then(|target| self.applications.get(target)?.read.application.clone());
-        Referred { target, faults: faults.into_vec(), exists, application }
+        let sound = target.as_ref().filter(|target| !self.spoiled.covers(target));
+        let application = sound.and_then(|target| self.applications.get(target)?.read.application.clone());
+        Referred { target, faults: faults.into_vec(), exists, application, grants: Vec::new() }
     }
 }
 
@@ -221,6 +258,26 @@ fn counterpart<T, U>(
             return Some(known);
         }
     }
+}
+
+type Grants<'r> = HashMap<ObjectId, Vec<&'r Arc<Object>>, RandomState>;
+
+/// Grants by the policy that they name, and what is wrong with those that name none.
+fn by_policy(resources: &Resources) -> (Grants<'_>, Vec<Fault>) {
+    let (mut grants, mut faults) = (Grants::default(), Vec::new());
+    for grant in resources.of(Kind::AccessGrant) {
+        match grant::policy(grant) {
+            Some(policy) => grants.entry(policy).or_default().push(grant),
+            None => faults.extend(grant::read(grant, None).faults),
+        }
+    }
+    (grants, faults)
+}
+
+fn nowhere(grant: &Object) -> Fault {
+    let path = FieldPath::root().field("spec").field("policyRef");
+    let problem = "names an AccessPolicy that is not there".into();
+    Fault { object: grant.id.clone(), path, problem, about: About::Reference }
 }
 
 /// Merges what stands on each host, where that changed since the last round.
@@ -258,17 +315,21 @@ fn tangled<'t>(host: &'t HostPattern, table: &'t HostTable) -> impl Iterator<Ite
         let id = policy.id();
         let object =
             ObjectId { kind: Kind::AccessPolicy, namespace: Arc::clone(&id.namespace), name: Arc::clone(&id.name) };
-        Fault { object, path: FieldPath::root().field("spec").field("routes"), problem }
+        Fault { object, path: FieldPath::root().field("spec").field("routes"), problem, about: About::Invalid }
     })
 }
 
 fn read_policy(object: &Arc<Object>, uses: Referred) -> ReadOnce<ReadPolicy, Referred> {
     let faults = Faults::of(&object.id);
     for fault in &uses.faults {
-        faults.add(fault.path.clone(), fault.problem.clone());
+        faults.again(fault.clone());
     }
-    let reference =
-        Reference { target: uses.target.as_ref(), application: uses.application.as_deref(), exists: uses.exists };
+    let reference = Reference {
+        target: uses.target.as_ref(),
+        application: uses.application.as_deref(),
+        exists: uses.exists,
+        grants: &uses.grants,
+    };
     let read = policy::read(object, &reference, faults);
     ReadOnce { object: Arc::clone(object), uses, read }
 }

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::fmt;
 
+use crate::policy::rules::PolicyId;
+
 use super::object::ObjectId;
 
 /// The way to a field, as Kubernetes writes it: `spec.routes[0].allow[1].when`.
@@ -69,6 +71,20 @@ impl fmt::Display for FieldPath {
     }
 }
 
+/// What kind of thing is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum About {
+    /// The resource itself.
+    Invalid,
+    /// What it refers to is absent, invalid or not permitted.
+    Reference,
+    /// A host belongs to somebody else.
+    Host {
+        /// The policy that was first; `None`: the host is pinned to another namespace.
+        winner: Option<PolicyId>,
+    },
+}
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
@@ -78,6 +94,8 @@ pub struct Fault {
     pub path: FieldPath,
     /// What is wrong with it, and what to write instead. One line, lower case, no full stop.
     pub problem: Box<str>,
+    /// What kind of thing that is.
+    pub about: About,
 }
 
 impl fmt::Display for Fault {
@@ -102,7 +120,21 @@ impl<'o> Faults<'o> {
 
     /// One more.
     pub fn add(&self, path: FieldPath, problem: impl Into<Box<str>>) {
-        self.found.borrow_mut().push(Fault { object: self.object.clone(), path, problem: problem.into() });
+        self.put(path, problem, About::Invalid);
+    }
+
+    /// One more, about what the resource refers to.
+    pub fn add_reference(&self, path: FieldPath, problem: impl Into<Box<str>>) {
+        self.put(path, problem, About::Reference);
+    }
+
+    /// One that was found elsewhere.
+    pub fn again(&self, fault: Fault) {
+        self.found.borrow_mut().push(fault);
+    }
+
+    fn put(&self, path: FieldPath, problem: impl Into<Box<str>>, about: About) {
+        self.found.borrow_mut().push(Fault { object: self.object.clone(), path, problem: problem.into(), about });
     }
 
     /// How many were found so far: what is read between two counts is sound if they are equal.

@@ -12,7 +12,7 @@ use crate::policy::host::HostPattern;
 use crate::policy::rules::{Mode, Poison, Policy, Seniority};
 
 use super::compile::{Scope, Settings};
-use super::fault::{Fault, FieldPath};
+use super::fault::{About, Fault, FieldPath};
 use super::object::{Kind, ObjectId};
 use super::policy::ReadPolicy;
 
@@ -172,5 +172,7 @@ fn elsewhere(read: &ReadPolicy, host: &HostPattern, owner: &Owner<'_>) -> Fault 
         "`{host}` belongs to the namespace `{}` {how}, so that this policy is not enforced there (HostOwnedElsewhere)",
         owner.namespace
     );
-    Fault { object, path: FieldPath::root().field("spec").field("hosts"), problem: problem.into() }
+    let winner = owner.by.map(|first| first.id.clone());
+    let path = FieldPath::root().field("spec").field("hosts");
+    Fault { object, path, problem: problem.into(), about: About::Host { winner } }
 }

@@ -1,7 +1,7 @@
 //! Resources as users write them, and the one compiler that turns them into what is enforced.
 //!
 //! `object` is one resource as it came in; `read` walks it and gathers faults with their field paths; `application`,
-//! `policy` and `entry` know the fields; `compile` puts everything together: which policy owns which host, what a broken
+//! `policy`, `entry`, `grant` and `revocation` know the fields; `compile` puts everything together: which policy owns which host, what a broken
 //! part takes with it, and the [`Snapshot`](crate::policy::snapshot::Snapshot) that decides. Files, webhook, controller
 //! and command line all come through here, so that what one accepts, the others enforce.
 //!
@@ -11,8 +11,11 @@ pub mod application;
 pub mod compile;
 pub mod entry;
 pub mod fault;
+pub mod grant;
 pub mod hosts;
 pub mod object;
 pub mod policy;
 pub mod read;
 pub mod reference;
+pub mod revocation;
+pub mod schema;

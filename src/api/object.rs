@@ -22,6 +22,10 @@ pub enum Kind {
     EntraApplication,
     /// `entrance.dev/v1alpha1` `AccessPolicy`.
     AccessPolicy,
+    /// `entrance.dev/v1alpha1` `AccessGrant`.
+    AccessGrant,
+    /// `entrance.dev/v1alpha1` `TokenRevocation`.
+    TokenRevocation,
     /// `v1` `ConfigMap`, for `keys.staticJwks.configMapRef`.
     ConfigMap,
     /// `gateway.networking.k8s.io` `ReferenceGrant`, for an `applicationRef` to another namespace.
@@ -41,7 +45,12 @@ impl Kind {
             }
             (GROUP, "EntraApplication") => Ok(Some(Self::EntraApplication)),
             (GROUP, "AccessPolicy") => Ok(Some(Self::AccessPolicy)),
-            (GROUP, _) => Err(format!("`{kind}` is unknown; there are EntraApplication and AccessPolicy").into()),
+            (GROUP, "AccessGrant") => Ok(Some(Self::AccessGrant)),
+            (GROUP, "TokenRevocation") => Ok(Some(Self::TokenRevocation)),
+            (GROUP, _) => Err(format!(
+                "`{kind}` is unknown; there are EntraApplication, AccessPolicy, AccessGrant and TokenRevocation"
+            )
+            .into()),
             ("", "ConfigMap") => Ok(Some(Self::ConfigMap)),
             ("gateway.networking.k8s.io", "ReferenceGrant") => Ok(Some(Self::ReferenceGrant)),
             (_, _) => Ok(None),
@@ -54,6 +63,8 @@ impl Kind {
         match self {
             Self::EntraApplication => "EntraApplication",
             Self::AccessPolicy => "AccessPolicy",
+            Self::AccessGrant => "AccessGrant",
+            Self::TokenRevocation => "TokenRevocation",
             Self::ConfigMap => "ConfigMap",
             Self::ReferenceGrant => "ReferenceGrant",
         }
@@ -84,6 +95,8 @@ pub struct Object {
     pub id: ObjectId,
     /// Nanoseconds since 1970 of `metadata.creationTimestamp`, if it has one.
     pub created: Option<i128>,
+    /// `metadata.generation`: counts the changes of the spec, if somebody counts them.
+    pub generation: Option<i64>,
     /// The whole resource.
     pub body: Map<String, Value>,
 }
@@ -137,7 +150,8 @@ impl Object {
             },
             Some(_) => return Err(fault(&["metadata", "creationTimestamp"], "must be an RFC 3339 time")),
         };
-        Ok(Some(Self { id: ObjectId { kind, namespace, name }, created, body }))
+        let generation = metadata.get("generation").and_then(Value::as_i64);
+        Ok(Some(Self { id: ObjectId { kind, namespace, name }, created, generation, body }))
     }
 }
 
@@ -179,6 +193,11 @@ impl Resources {
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Arc<Object>> {
         let first = ObjectId { kind, namespace: "".into(), name: "".into() };
         self.0.range(first..).map(|(_, object)| object).take_while(move |object| object.id.kind == kind)
+    }
+
+    /// All objects, ordered by kind, namespace and name.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Object>> {
+        self.0.values()
     }
 
     /// How many there are.

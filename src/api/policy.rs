@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::policy::clause::MAX_ENTRIES;
+use crate::policy::grant::Grant;
 use crate::policy::host::HostPattern;
 use crate::policy::method::is_method;
 use crate::policy::rules::{
@@ -79,6 +80,8 @@ pub(super) struct Reference<'a> {
     pub(super) application: Option<&'a Application>,
     /// Whether anything is there.
     pub(super) exists: bool,
+    /// Roles lent inside the policy.
+    pub(super) grants: &'a [Grant],
 }
 
 /// Reads a policy. Faults of the reference itself are in `faults` already.
@@ -105,6 +108,7 @@ pub(super) fn read(object: &Object, reference: &Reference<'_>, faults: Faults<'_
         group_overage: reference.application.map_or(GroupOverage::Deny, |application| application.group_overage),
         deny,
         routes,
+        grants: reference.grants.to_vec(),
         poison: poison.or(of_routes),
     };
     let (hosts, host_poison) = hosts;
@@ -151,7 +155,7 @@ fn selector(node: &Node<'_, '_>) -> Option<Selector> {
     if !labels.need("write the labels of the pods, as in {app: orders}") {
         return Some(Selector::EveryPod);
     }
-    let read = labels.texts(&LABELS).map(|labels| {
+    let read = labels.labels(&LABELS).map(|labels| {
         Selector::Labels(labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
     });
     Some(read.unwrap_or(Selector::EveryPod))
@@ -162,8 +166,8 @@ fn unresolved(spec: &Node<'_, '_>, reference: &Reference<'_>) {
     let node = spec.field("applicationRef");
     match (reference.application, reference.exists) {
         (Some(_), _) => {}
-        (None, true) => node.fault(format!("refers to {target}, which is invalid; mend that one first")),
-        (None, false) => node.fault(format!("refers to {target}, which is not there")),
+        (None, true) => node.reference_fault(format!("refers to {target}, which is invalid; mend that one first")),
+        (None, false) => node.reference_fault(format!("refers to {target}, which is not there")),
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn application(spec: &Node<'_, '_>, policy: &ObjectId, resources: &Re
     let namespace = if namespace.is_present() { namespace.text(63)? } else { &policy.namespace };
     let target = ObjectId { kind: Kind::EntraApplication, namespace: namespace.into(), name: name?.into() };
     if target.namespace != policy.namespace && !granted(policy, &target, resources) {
-        node.fault(format!(
+        node.reference_fault(format!(
             "refers to another namespace, which needs a ReferenceGrant in `{namespace}` from AccessPolicy of `{}`",
             policy.namespace
         ));

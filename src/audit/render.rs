@@ -118,6 +118,8 @@ fn authorization(record: &Record, out: &mut Vec<u8>) {
         member(",\"route\":", matched.route.as_bytes(), out);
         let clause = matched.clause.as_deref().unwrap_or_default();
         member(",\"clause\":", clause.as_bytes(), out);
+        let grants = matched.grants.as_deref().unwrap_or_default();
+        member(",\"grant\":", grants.as_bytes(), out);
     }
     out.push(b'}');
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::clock::UnixTime;
 use crate::reason::ReasonCode;
 use crate::request::Request;
+use crate::token::revocation::Revocations;
 use crate::token::{self, Authority, Discovery, KeySource, Profile, RawToken, TokenRejection};
 
 use super::cache::{Entry, KeyMark, TokenCache, Verified};
@@ -35,6 +36,19 @@ pub enum Presented {
     },
     /// No acceptable token.
     Rejected(TokenRejection),
+}
+
+impl Presented {
+    /// The same, unless the caller's token was revoked; asked anew for every request.
+    #[must_use]
+    pub fn unless_revoked(self, revocations: &Revocations) -> Self {
+        match self {
+            Self::Caller { authenticated, .. } if revocations.covers(&authenticated.caller) => {
+                Self::Rejected(TokenRejection::new(ReasonCode::TokenRevoked, "a TokenRevocation covers it"))
+            }
+            Self::Caller { .. } | Self::Rejected(_) => self,
+        }
+    }
 }
 
 /// Whether an unknown key is worth a wait.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::identity::ApplicationId;
 use crate::policy::snapshot::Snapshot;
+use crate::token::revocation::Revocations;
 use crate::token::{Discovery, Profile};
 
 use super::decision::ChallengeContext;
@@ -24,6 +25,8 @@ pub struct Application {
     pub profile: Arc<Profile>,
     /// What a challenge says.
     pub challenge: Arc<ChallengeContext>,
+    /// Tokens that are refused although they are good by themselves.
+    pub revocations: Arc<Revocations>,
 }
 
 impl World {
@@ -43,9 +46,21 @@ impl World {
                 scope_prefix: profile.challenge.scope_prefix.clone(),
                 resource_metadata: None,
             }),
+            revocations: Arc::default(),
         };
         let applications = profiles.into_iter().map(|profile| (profile.id.clone(), application(profile))).collect();
         Self { generation, snapshot, applications }
+    }
+
+    /// With these revocations. Those of applications that are not there mean nothing.
+    #[must_use]
+    pub fn revoking(mut self, revocations: impl IntoIterator<Item = (ApplicationId, Arc<Revocations>)>) -> Self {
+        for (id, revocations) in revocations {
+            if let Some(application) = self.applications.get_mut(&id) {
+                application.revocations = revocations;
+            }
+        }
+        self
     }
 
     /// An application of the rules.

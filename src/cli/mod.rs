@@ -5,6 +5,7 @@
 mod args;
 mod check;
 mod completions;
+mod crds;
 mod keys;
 mod logging;
 mod offline;
@@ -78,6 +79,7 @@ fn dispatch(command: Command) -> Result<Outcome, UsageError> {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Token(TokenCommand::Inspect(args)) => token::run(&args),
+        Command::Crds(args) => crds::run(&args),
         Command::Completions(args) => Ok(completions::run(&args)),
         #[cfg(feature = "emulator")]
         Command::Emulator(args) => emulator::run(&args),

@@ -4,7 +4,7 @@
 //! [`Permit`] has private fields and no constructor: whoever holds one got it from here.
 //!
 //! ```compile_fail
-//! let forged = entrance::policy::decide::Permit { cause: entrance::policy::decide::Cause::AnonymousRoute, matched: None };
+//! let forged = entrance::policy::decide::Permit { cause: entrance::policy::decide::Cause::AnonymousRoute, matched: None, lent: None };
 //! ```
 
 use std::borrow::Cow;
@@ -15,6 +15,7 @@ use crate::identity::{ApplicationId, Caller};
 use crate::reason::{DenyStatus, ReasonCode};
 
 use super::condition::Facts;
+use super::grant::{Lent, lend};
 use super::host::HostFault;
 use super::locate::{Finding, Located};
 use super::path::PathFault;
@@ -40,6 +41,7 @@ pub enum Verdict {
 pub struct Permit {
     cause: Cause,
     matched: Option<Matched>,
+    lent: Option<Box<Caller>>,
 }
 
 /// Why a request may go on.
@@ -92,6 +94,8 @@ pub struct Matched {
     pub route: Arc<str>,
     /// The entry, as in `allow[0]`, `deny[1]` or `spec.deny[0]`.
     pub clause: Option<Arc<str>>,
+    /// The grants without which the entry would not hold.
+    pub grants: Option<Arc<str>>,
 }
 
 /// More about a refusal. For the audit log and `check`, never for the answer.
@@ -173,7 +177,7 @@ pub struct Recorded {
 pub fn decide<'e>(located: &Located<'_>, evidence: &dyn Fn(&ApplicationId) -> Evidence<'e>, now: UnixTime) -> Decided {
     let judge = |finding| judge(finding, located, (evidence, now));
     let verdict = match judge(&located.enforcing) {
-        Ruling::Admit { cause, matched } => Verdict::Permit(Permit { cause, matched }),
+        Ruling::Admit { cause, matched, lent } => Verdict::Permit(Permit { cause, matched, lent }),
         Ruling::Refuse(denial) if denial.reason.status() == DenyStatus::Unavailable => {
             Verdict::Unavailable(Outage { reason: denial.reason, matched: denial.matched })
         }
@@ -190,15 +194,28 @@ pub(super) enum Ruling {
         cause: Cause,
         /// What said so.
         matched: Option<Matched>,
+        /// The caller with the lent roles without which the rules would say no.
+        lent: Option<Box<Caller>>,
     },
     /// The rules say no, or cannot say.
     Refuse(Denial),
 }
 
 impl Ruling {
+    /// A ruling that lent roles made.
+    fn thanks_to(self, lent: Lent) -> Self {
+        match self {
+            Self::Admit { cause, matched, .. } => {
+                let matched = matched.map(|matched| Matched { grants: Some(lent.by), ..matched });
+                Self::Admit { cause, matched, lent: Some(Box::new(lent.caller)) }
+            }
+            Self::Refuse(denial) => Self::Refuse(denial),
+        }
+    }
+
     fn recorded(self) -> Recorded {
         match self {
-            Self::Admit { cause, matched } => Recorded { outcome: "allow", reason: cause.code(), matched },
+            Self::Admit { cause, matched, .. } => Recorded { outcome: "allow", reason: cause.code(), matched },
             Self::Refuse(Denial { reason, matched, .. }) => {
                 let outcome = if reason.status() == DenyStatus::Unavailable { "unavailable" } else { "deny" };
                 Recorded { outcome, reason: reason.code(), matched }
@@ -210,13 +227,13 @@ impl Ruling {
 type Ask<'q, 'e> = (&'q dyn Fn(&ApplicationId) -> Evidence<'e>, UnixTime);
 
 fn judge(finding: &Finding<'_>, located: &Located<'_>, (evidence, now): Ask<'_, '_>) -> Ruling {
-    let admit = |cause, place: &Place| Ruling::Admit { cause, matched: Some(place.matched()) };
+    let admit = |cause, place: &Place| Ruling::Admit { cause, matched: Some(place.matched()), lent: None };
     let protected = match finding {
         Finding::Refused { reason, detail, place } => {
             let matched = place.map(Place::matched);
             return Ruling::Refuse(Denial { reason: *reason, detail: detail.clone(), challenge: None, matched });
         }
-        Finding::ShadowOnly => return Ruling::Admit { cause: Cause::ShadowOnly, matched: None },
+        Finding::ShadowOnly => return Ruling::Admit { cause: Cause::ShadowOnly, matched: None, lent: None },
         Finding::Preflight(place) => return admit(Cause::Preflight, place),
         Finding::Anonymous(place) => return admit(Cause::AnonymousRoute, place),
         Finding::Protected(protected) => protected,
@@ -231,7 +248,13 @@ fn judge(finding: &Finding<'_>, located: &Located<'_>, (evidence, now): Ask<'_, 
     let Some(path) = &located.path else { return refuse(ReasonCode::InternalError) };
     let template = &protected.place.route.template;
     let facts = Facts { request: located.request, path, host: located.host.as_str(), template, caller, now };
-    weigh(protected, &facts)
+    match weigh(protected, &facts) {
+        Ruling::Refuse(denial) => match lend(&protected.place.policy.grants, caller, now) {
+            Some(lent) => weigh(protected, &Facts { caller: &lent.caller, ..facts }).thanks_to(lent),
+            None => Ruling::Refuse(denial),
+        },
+        admitted @ Ruling::Admit { .. } => admitted,
+    }
 }
 
 impl Verdict {
@@ -267,6 +290,12 @@ impl Permit {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         self.cause.code()
+    }
+
+    /// The caller with lent roles, if those made the difference.
+    #[must_use]
+    pub fn lent(&self) -> Option<&Caller> {
+        self.lent.as_deref()
     }
 }
 

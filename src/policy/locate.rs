@@ -199,6 +199,6 @@ impl Place {
     /// Policy and route, for records.
     #[must_use]
     pub fn matched(&self) -> Matched {
-        Matched { policy: self.policy.id().clone(), route: self.route.name.clone(), clause: None }
+        Matched { policy: self.policy.id().clone(), route: self.route.name.clone(), clause: None, grants: None }
     }
 }

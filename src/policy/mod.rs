@@ -8,6 +8,7 @@ pub mod condition;
 pub mod decide;
 pub mod entry;
 pub mod explain;
+pub mod grant;
 pub mod host;
 pub mod locate;
 pub mod method;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::identity::{ApplicationId, CallerKind, GroupId, TenantId};
 
 use super::condition::Condition;
+use super::grant::Grant;
 use super::template::PathTemplate;
 
 /// A policy's name, as `namespace/name`.
@@ -80,6 +81,8 @@ pub struct Policy {
     pub deny: Result<Vec<Entry>, Poison>,
     /// The routes.
     pub routes: Vec<Arc<Route>>,
+    /// Roles lent inside this policy.
+    pub grants: Vec<Grant>,
     /// The policy as a whole is broken: every host it names denies.
     pub poison: Option<Poison>,
 }

@@ -102,7 +102,7 @@ impl Scale {
             },
             Weight::AllowHeld => {
                 let index = self.clause.map_or(0, |clause| clause.index);
-                Ruling::Admit { cause: Cause::AllowEntry { index }, matched: Some(matched) }
+                Ruling::Admit { cause: Cause::AllowEntry { index }, matched: Some(matched), lent: None }
             }
             Weight::NoEntry => Ruling::Refuse(self.nobody(protected, caller)),
         }

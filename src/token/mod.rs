@@ -16,6 +16,7 @@ pub mod metadata;
 mod profile;
 mod raw;
 mod rejection;
+pub mod revocation;
 mod segments;
 mod verify;
 

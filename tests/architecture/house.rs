@@ -45,7 +45,7 @@ const FOREIGN: [(&str, &[&str]); 18] = [
     ("rcgen", &["emulator"]),
     ("regex_automata", &["policy"]),
     ("reqwest", &["entra", "demo"]),
-    ("saphyr", &["emulator"]),
+    ("saphyr", &["cli", "emulator"]),
     ("saphyr_parser", &["files"]),
     ("tonic", &["envoy"]),
     ("tonic_health", &["envoy"]),

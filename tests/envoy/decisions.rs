@@ -57,6 +57,7 @@ fn decided(access: Access, cause: Cause) -> Verdict {
         access,
     };
     let policy = Policy {
+        grants: Vec::new(),
         seniority: Seniority { created: 0, id: PolicyId { namespace: "shop".into(), name: "orders".into() } },
         mode: if cause == Cause::ShadowOnly { Mode::Shadow } else { Mode::Enforce },
         preflight: Preflight::Allow,

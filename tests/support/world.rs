@@ -152,6 +152,7 @@ impl PolicyPlan {
         };
         let id = PolicyId { namespace: self.id.0.into(), name: self.id.1.as_str().into() };
         Policy {
+            grants: Vec::new(),
             seniority: Seniority { created: self.created, id },
             mode: self.mode,
             preflight: self.preflight,

@@ -1,0 +1,199 @@
+//! What a status says: conditions from what the compiler, the data planes and the key sources know.
+//!
+//! Pure. A condition's transition time changes with its status only; a message says what to change.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use serde_json::{Value, json};
+
+use crate::api::fault::{About, Fault};
+use crate::clock::UnixTime;
+
+/// Longest message, in bytes (Kubernetes' own bound is 32 KiB).
+const MAX_MESSAGE: usize = 1024;
+
+/// What is known of one object.
+#[derive(Clone, Debug, Default)]
+pub struct Known<'a> {
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// What is wrong with it.
+    pub faults: Vec<&'a Fault>,
+    /// How many data planes hold it.
+    pub planes: Option<Planes>,
+    /// How its signing keys are.
+    pub keys: Option<KeysKnown>,
+}
+
+/// How many data planes hold an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Planes {
+    /// Those that acknowledged its present version.
+    pub hold: usize,
+    /// Those that should.
+    pub all: usize,
+    /// Why one of them refused it, if one did.
+    pub refused: Option<String>,
+}
+
+/// How signing keys are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeysKnown {
+    /// Every source has keys.
+    Ready(usize),
+    /// This source has none, and why.
+    Missing(String),
+}
+
+/// A condition before it has a time.
+struct Finding {
+    kind: &'static str,
+    status: &'static str,
+    reason: &'static str,
+    message: String,
+}
+
+/// The conditions of an application or a policy. `before` are those that stand; foreign ones among them are left alone.
+#[must_use]
+pub fn conditions(known: &Known<'_>, before: &[Condition], now: UnixTime) -> Vec<Condition> {
+    let mut findings = vec![accepted(known)];
+    findings.extend(known.planes.as_ref().map(|planes| programmed(planes, known.generation)));
+    findings.extend(known.keys.as_ref().map(keys));
+    findings.extend(conflicted(known));
+    findings.into_iter().map(|finding| dated(finding, known.generation, (before, now))).collect()
+}
+
+fn accepted(known: &Known<'_>) -> Finding {
+    let of = |wanted: fn(&About) -> bool| known.faults.iter().filter(move |fault| wanted(&fault.about)).copied();
+    let invalid: Vec<&Fault> = of(|about| *about == About::Invalid).collect();
+    let references: Vec<&Fault> = of(|about| *about == About::Reference).collect();
+    let hosts: Vec<&Fault> = of(|about| matches!(about, About::Host { .. })).collect();
+    let (reason, faults) = match (invalid.is_empty(), references.is_empty(), hosts.is_empty()) {
+        (false, _, _) => ("Invalid", invalid),
+        (true, false, _) => ("RefNotResolved", references),
+        (true, true, false) => ("HostOwnedElsewhere", hosts),
+        (true, true, true) => {
+            let message = "valid".to_owned();
+            return Finding { kind: "Accepted", status: "True", reason: "Accepted", message };
+        }
+    };
+    Finding { kind: "Accepted", status: "False", reason, message: told(&faults) }
+}
+
+fn conflicted(known: &Known<'_>) -> Option<Finding> {
+    let winners: Vec<&Fault> =
+        known.faults.iter().filter(|fault| matches!(fault.about, About::Host { .. })).copied().collect();
+    (!winners.is_empty()).then(|| Finding {
+        kind: "Conflicted",
+        status: "True",
+        reason: "HostOwnedElsewhere",
+        message: told(&winners),
+    })
+}
+
+fn programmed(planes: &Planes, generation: i64) -> Finding {
+    let count = format!("{}/{} data planes at generation {generation}", planes.hold, planes.all);
+    let (status, reason, message) = match (planes.all, &planes.refused) {
+        (0, _) => ("Unknown", "NoDataPlane", "no data plane subscribes to it".to_owned()),
+        (_, Some(why)) => ("False", "Refused", format!("{count}; one refused it: {why}")),
+        (all, None) if planes.hold == all => ("True", "Programmed", count),
+        (_, None) => ("False", "Pending", count),
+    };
+    Finding { kind: "Programmed", status, reason, message }
+}
+
+fn keys(keys: &KeysKnown) -> Finding {
+    match keys {
+        KeysKnown::Ready(count) => Finding {
+            kind: "KeysReady",
+            status: "True",
+            reason: "Fetched",
+            message: format!("{count} signing keys count"),
+        },
+        KeysKnown::Missing(why) => {
+            Finding { kind: "KeysReady", status: "False", reason: "Unavailable", message: why.clone() }
+        }
+    }
+}
+
+/// Every fault with its field, as far as there is room.
+fn told(faults: &[&Fault]) -> String {
+    let mut message = String::new();
+    for (at, fault) in faults.iter().enumerate() {
+        let part = format!("{}: {}", fault.path, fault.problem);
+        if message.len().saturating_add(part.len()) > MAX_MESSAGE.saturating_sub(32) && at > 0 {
+            message.push_str(&format!("; and {} more", faults.len().saturating_sub(at)));
+            break;
+        }
+        if at > 0 {
+            message.push_str("; ");
+        }
+        message.push_str(&part);
+    }
+    bounded(&message)
+}
+
+fn bounded(text: &str) -> String {
+    let end = text.char_indices().map(|(at, _)| at).take_while(|at| *at <= MAX_MESSAGE).last().unwrap_or(0);
+    if text.len() <= MAX_MESSAGE { text.to_owned() } else { text.get(..end).unwrap_or_default().to_owned() }
+}
+
+fn dated(finding: Finding, generation: i64, (before, now): (&[Condition], UnixTime)) -> Condition {
+    let same = before.iter().find(|known| known.type_ == finding.kind && known.status == finding.status);
+    let at = k8s_openapi::jiff::Timestamp::from_second(now.0).unwrap_or_default();
+    Condition {
+        type_: finding.kind.to_owned(),
+        status: finding.status.to_owned(),
+        reason: finding.reason.to_owned(),
+        message: bounded(&finding.message),
+        observed_generation: Some(generation),
+        last_transition_time: same.map_or(Time(at), |known| known.last_transition_time.clone()),
+    }
+}
+
+/// What a grant or a revocation is at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It does not count yet: not approved, or too early.
+    Pending,
+    /// It counts.
+    Active,
+    /// It is over.
+    Expired,
+    /// It is broken.
+    Invalid,
+}
+
+impl Phase {
+    /// The spelling in a status.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Active => "Active",
+            Self::Expired => "Expired",
+            Self::Invalid => "Invalid",
+        }
+    }
+}
+
+/// The time that is left, in its largest unit; rounded down, so that a status seldom changes.
+#[must_use]
+pub fn remaining(seconds: i64) -> String {
+    let units = [(86_400, "d"), (3600, "h"), (60, "m")];
+    let fits = units.iter().find(|(worth, _)| seconds >= *worth);
+    match fits {
+        Some((worth, unit)) => format!("{}{unit}", seconds.checked_div(*worth).unwrap_or(0)),
+        None if seconds > 0 => "<1m".to_owned(),
+        None => String::new(),
+    }
+}
+
+/// A status as JSON, to be applied.
+#[must_use]
+pub fn status(generation: i64, conditions: &[Condition], more: &[(&str, String)]) -> Value {
+    let mut status = json!({"observedGeneration": generation, "conditions": conditions});
+    if let Some(members) = status.as_object_mut() {
+        members.extend(more.iter().map(|(name, text)| ((*name).to_owned(), json!(text))));
+    }
+    status
+}

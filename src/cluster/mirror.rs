@@ -1,0 +1,197 @@
+//! Watches every kind that concerns us and publishes all resources together, whole, after each change.
+//!
+//! One task per kind watches; one task owns the copy and publishes. Nothing is published before every kind was listed
+//! once. A watch that fails is tried again, faster at first, and what is known stands meanwhile.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use kube::Client;
+use kube::api::{Api, ApiResource, DynamicObject};
+use kube::core::GroupVersionKind;
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt as _, utils::Backoff, watcher as watch_objects};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::object::{Kind, ObjectId, Resources};
+use crate::clock::{Clock, UnixTime, by_chance};
+
+use super::document;
+use super::store::{Change, Store};
+
+/// All kinds, in the order in which they matter.
+pub const KINDS: [Kind; 6] = [
+    Kind::EntraApplication,
+    Kind::AccessPolicy,
+    Kind::AccessGrant,
+    Kind::TokenRevocation,
+    Kind::ConfigMap,
+    Kind::ReferenceGrant,
+];
+
+/// ConfigMaps without this label are not looked at.
+pub const JWKS_LABEL: &str = "entrance.dev/jwks=true";
+
+/// Changes on their way to the copy.
+const CHANGES: usize = 1024;
+
+/// What is mirrored, and how that is going.
+#[derive(Clone, Debug, Default)]
+pub struct Mirrored {
+    /// All resources; `None` before every kind was listed once.
+    pub resources: Option<Arc<Resources>>,
+    /// Kinds whose watch fails at the moment, and since when.
+    pub failing: Vec<(Kind, UnixTime)>,
+    /// Kinds that were never listed.
+    pub missing: Vec<Kind>,
+}
+
+/// What a watch reports to the copy.
+enum Report {
+    Change(Change),
+    Failing,
+}
+
+/// Watches until `stop` is cancelled; the receiver sees each state.
+pub fn run(
+    client: &Client,
+    clock: Arc<dyn Clock>,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> watch::Receiver<Mirrored> {
+    let (reports, inbox) = mpsc::channel(CHANGES);
+    for kind in KINDS {
+        let (client, reports, stop) = (client.clone(), reports.clone(), stop.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = observe(client, kind, reports) => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+    let (publish, published) = watch::channel(Mirrored::default());
+    tasks.spawn(keep(inbox, publish, clock));
+    published
+}
+
+/// Owns the copy.
+async fn keep(mut inbox: mpsc::Receiver<(Kind, Report)>, publish: watch::Sender<Mirrored>, clock: Arc<dyn Clock>) {
+    let mut store = Store::new(KINDS);
+    let mut batch = Vec::new();
+    while inbox.recv_many(&mut batch, CHANGES).await > 0 {
+        let now = clock.unix();
+        let mut mirrored = publish.borrow().clone();
+        for (kind, report) in batch.drain(..) {
+            let failing = mirrored.failing.iter().position(|(failing, _)| *failing == kind);
+            match (report, failing) {
+                (Report::Failing, None) => mirrored.failing.push((kind, now)),
+                (Report::Failing, Some(_)) => {}
+                (Report::Change(change), failing) => {
+                    failing.map(|at| mirrored.failing.swap_remove(at));
+                    store.apply(kind, change);
+                }
+            }
+        }
+        if let Some(news) = store.news() {
+            mirrored.resources = Some(news);
+        }
+        mirrored.missing = store.missing().collect();
+        publish.send_replace(mirrored);
+    }
+}
+
+/// Watches one kind for ever.
+async fn observe(client: Client, kind: Kind, reports: mpsc::Sender<(Kind, Report)>) {
+    let (group, version, plural) = document::coordinates(kind);
+    let gvk = GroupVersionKind::gvk(group, version, kind.as_str());
+    let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::from_gvk_with_plural(&gvk, plural));
+    let config = match kind {
+        Kind::ConfigMap => watcher::Config::default().labels(JWKS_LABEL),
+        Kind::EntraApplication
+        | Kind::AccessPolicy
+        | Kind::AccessGrant
+        | Kind::TokenRevocation
+        | Kind::ReferenceGrant => watcher::Config::default(),
+    };
+    let mut events = pin!(watch_objects(api, config).backoff(Pauses::default()));
+    while let Some(event) = events.next().await {
+        for report in reports_of(kind, event) {
+            if reports.send((kind, report)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn reports_of(kind: Kind, event: Result<Event<DynamicObject>, watcher::Error>) -> Vec<Report> {
+    let put = |object: &DynamicObject, change: fn(Arc<crate::api::object::Object>) -> Change| match document::resource(
+        kind, object,
+    ) {
+        Ok(Some(object)) => vec![Report::Change(change(Arc::new(object)))],
+        Ok(None) => Vec::new(),
+        Err(fault) => {
+            tracing::error!(code = "object_unidentified", kind = kind.as_str(), path = %fault.path, problem = %fault.problem);
+            Vec::new()
+        }
+    };
+    match event {
+        Ok(Event::Init) => vec![Report::Change(Change::Begin)],
+        Ok(Event::InitApply(object)) => put(&object, Change::Listed),
+        Ok(Event::InitDone) => vec![Report::Change(Change::Complete)],
+        Ok(Event::Apply(object)) => put(&object, Change::Put),
+        Ok(Event::Delete(object)) => {
+            identity(kind, &object).map(|id| Report::Change(Change::Gone(id))).into_iter().collect()
+        }
+        Err(error) if kind == Kind::ReferenceGrant && is_unknown_kind(&error) => {
+            // The Gateway API is not installed: there are no grants, and there may be some later.
+            vec![Report::Change(Change::Begin), Report::Change(Change::Complete)]
+        }
+        Err(error) => {
+            tracing::warn!(code = "watch_failed", kind = kind.as_str(), %error, "trying again");
+            vec![Report::Failing]
+        }
+    }
+}
+
+fn identity(kind: Kind, object: &DynamicObject) -> Option<ObjectId> {
+    let name = object.metadata.name.as_deref()?.into();
+    let namespace = object.metadata.namespace.as_deref().unwrap_or(crate::api::object::DEFAULT_NAMESPACE).into();
+    Some(ObjectId { kind, namespace, name })
+}
+
+fn is_unknown_kind(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status)) => status.code == 404,
+        watcher::Error::InitialListFailed(_)
+        | watcher::Error::WatchStartFailed(_)
+        | watcher::Error::WatchError(_)
+        | watcher::Error::WatchFailed(_)
+        | watcher::Error::NoResourceVersion => false,
+    }
+}
+
+/// Between two attempts: a quarter of a second at first, five seconds at most, a third more or less by chance.
+#[derive(Debug, Default)]
+struct Pauses {
+    failures: u32,
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = Duration::from_millis(250).saturating_mul(1_u32.checked_shl(self.failures.min(5)).unwrap_or(32));
+        self.failures = self.failures.saturating_add(1);
+        Some(by_chance(pause.min(Duration::from_secs(5))))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.failures = 0;
+    }
+}

@@ -1,0 +1,13 @@
+//! Kubernetes: the API server as the place where intent is declared.
+//!
+//! `mirror` keeps a copy of the resources that concern us and publishes it whole; nothing here judges them. `review` says
+//! who holds a service-account token, `lease` which replica writes, `conditions` what a status says. An API server that is
+//! away takes nothing along: what was mirrored last stays, and says how old it is.
+
+pub mod client;
+pub mod conditions;
+pub mod document;
+pub mod lease;
+pub mod mirror;
+pub mod review;
+mod store;

@@ -1,0 +1,77 @@
+//! What a subscriber held, kept on disk for a start without a controller.
+//!
+//! One JSON document, written beside the old one and put in its place when it is whole. A file that cannot be read counts
+//! as none: it is a convenience, and whoever has nothing decides nothing.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::api::object::Object;
+
+use super::subscription::Subscription;
+use super::wire::Received;
+
+/// Largest file that is read, in bytes.
+const MAX_FILE: u64 = 256 << 20;
+const FORMAT: &str = "entrance.dev/subscription/1";
+
+/// The file in a directory that outlives the process.
+#[must_use]
+pub fn file(directory: &Path) -> PathBuf {
+    directory.join("subscription.json")
+}
+
+/// Keeps a state.
+///
+/// # Errors
+/// The directory cannot be written to.
+pub fn keep(subscription: &Subscription, directory: &Path) -> io::Result<()> {
+    let entries: Vec<Value> = subscription
+        .entries()
+        .map(|(name, version, content)| match content {
+            Received::Resource(object) => json!({"name": name, "version": version, "resource": object.body}),
+            Received::Workload { namespace, labels } => {
+                json!({"name": name, "version": version, "workload": {"namespace": &**namespace, "labels": labels}})
+            }
+        })
+        .collect();
+    let text = serde_json::to_vec(&json!({"format": FORMAT, "entries": entries}))?;
+    let aside = directory.join("subscription.json.new");
+    let mut new = fs::File::create(&aside)?;
+    new.write_all(&text)?;
+    new.sync_all()?;
+    fs::rename(&aside, file(directory))
+}
+
+/// What was kept, if anything whole was.
+#[must_use]
+pub fn recall(directory: &Path) -> Option<Subscription> {
+    let file = file(directory);
+    let size = fs::metadata(&file).ok()?.len();
+    let text = if size <= MAX_FILE { fs::read(&file).ok()? } else { return None };
+    let document: Value = serde_json::from_slice(&text).ok()?;
+    if document.get("format")?.as_str()? != FORMAT {
+        return None;
+    }
+    let mut subscription = Subscription::default();
+    for entry in document.get("entries")?.as_array()? {
+        let text = |name: &str| entry.get(name).and_then(Value::as_str);
+        subscription.restore(text("name")?, text("version")?, content(entry)?);
+    }
+    Some(subscription)
+}
+
+fn content(entry: &Value) -> Option<Received> {
+    if let Some(body) = entry.get("resource") {
+        let object = Object::new(body.as_object()?.clone()).ok()??;
+        return Some(Received::Resource(Arc::new(object)));
+    }
+    let workload = entry.get("workload")?;
+    let labels = workload.get("labels")?.as_object()?.iter();
+    let labels = labels.map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect::<Option<_>>()?;
+    Some(Received::Workload { namespace: workload.get("namespace")?.as_str()?.into(), labels })
+}

@@ -1,0 +1,125 @@
+//! What each subscriber may see.
+//!
+//! A sidecar sees the resources of its namespace, of the policies those without a selector or with one that its pod
+//! matches, and from other namespaces what those policies refer to. A gateway sees everything.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::api::object::{Kind, Object, ObjectId, Resources};
+
+use super::wire::Parcel;
+
+/// Who subscribes, as the controller knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// A shared gateway.
+    Gateway,
+    /// The sidecar of one workload.
+    Workload {
+        /// The namespace.
+        namespace: Arc<str>,
+        /// The pod's labels.
+        labels: BTreeMap<String, String>,
+    },
+}
+
+/// All resources, ready to be delivered.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    /// Counts the catalogues of this process.
+    pub generation: u64,
+    parcels: HashMap<ObjectId, (Arc<Object>, Parcel)>,
+    namespaces: HashMap<Arc<str>, Arc<[ObjectId]>>,
+}
+
+impl Catalogue {
+    /// The next catalogue. What did not change is not encoded again.
+    #[must_use]
+    pub fn next(&self, resources: &Resources) -> Self {
+        let mut parcels = HashMap::with_capacity(resources.len());
+        let mut namespaces: HashMap<Arc<str>, Vec<ObjectId>> = HashMap::new();
+        for object in resources.all() {
+            let known = self.parcels.get(&object.id).filter(|(known, _)| Arc::ptr_eq(known, object) || known == object);
+            let parcel = known.map_or_else(|| Parcel::resource(object), |(_, parcel)| parcel.clone());
+            namespaces.entry(Arc::clone(&object.id.namespace)).or_default().push(object.id.clone());
+            parcels.insert(object.id.clone(), (Arc::clone(object), parcel));
+        }
+        let namespaces = namespaces.into_iter().map(|(namespace, ids)| (namespace, ids.into())).collect();
+        Self { generation: self.generation.saturating_add(1), parcels, namespaces }
+    }
+
+    /// What `audience` may see, by name.
+    #[must_use]
+    pub fn view(&self, audience: &Audience) -> BTreeMap<Arc<str>, Parcel> {
+        match audience {
+            Audience::Gateway => self.parcels.values().map(|(_, parcel)| named(parcel)).collect(),
+            Audience::Workload { namespace, labels } => {
+                let mut view = self.of_workload(namespace, labels);
+                let (name, parcel) = named(&Parcel::workload(namespace, labels));
+                view.insert(name, parcel);
+                view
+            }
+        }
+    }
+
+    fn of_workload(&self, namespace: &str, labels: &BTreeMap<String, String>) -> BTreeMap<Arc<str>, Parcel> {
+        let mut view = BTreeMap::new();
+        for (object, parcel) in self.ids(namespace).filter_map(|id| self.parcels.get(id)) {
+            if object.id.kind == Kind::AccessPolicy {
+                if !concerns(object, labels) {
+                    continue;
+                }
+                let abroad = self.referred(object).into_iter().filter_map(|id| self.parcels.get(id));
+                view.extend(abroad.map(|(_, parcel)| named(parcel)));
+            }
+            view.extend([named(parcel)]);
+        }
+        view
+    }
+
+    fn ids(&self, namespace: &str) -> impl Iterator<Item = &ObjectId> {
+        self.namespaces.get(namespace).into_iter().flat_map(|ids| ids.iter())
+    }
+
+    /// What a policy needs from the namespace of its application, if that is another one.
+    fn referred(&self, policy: &Object) -> Vec<&ObjectId> {
+        let reference = policy.body.get("spec").and_then(|spec| spec.get("applicationRef"));
+        let text = |name: &str| reference.and_then(|reference| reference.get(name)).and_then(Value::as_str);
+        let (Some(name), Some(namespace)) = (text("name"), text("namespace")) else { return Vec::new() };
+        if *namespace == *policy.id.namespace {
+            return Vec::new();
+        }
+        self.ids(namespace).filter(|id| self.belongs(id, name)).collect()
+    }
+
+    /// Whether an object is the application of this name, or part of what says which of its tokens count.
+    fn belongs(&self, id: &ObjectId, application: &str) -> bool {
+        let at = |pointer: &str| {
+            let body = self.parcels.get(id).and_then(|(object, _)| object.body.get("spec"));
+            body.and_then(|spec| spec.pointer(pointer)).and_then(Value::as_str)
+        };
+        match id.kind {
+            Kind::EntraApplication => *id.name == *application,
+            Kind::TokenRevocation => at("/applicationRef/name").is_none_or(|name| name == application),
+            Kind::ReferenceGrant | Kind::ConfigMap => true,
+            Kind::AccessPolicy | Kind::AccessGrant => false,
+        }
+    }
+}
+
+fn named(parcel: &Parcel) -> (Arc<str>, Parcel) {
+    (Arc::clone(&parcel.name), parcel.clone())
+}
+
+/// Whether a policy may be meant for a pod with these labels. A selector that cannot be read is the receiver's to judge.
+fn concerns(policy: &Object, labels: &BTreeMap<String, String>) -> bool {
+    let selector = policy.body.get("spec").and_then(|spec| spec.pointer("/selector/matchLabels"));
+    let Some(wanted) = selector.and_then(Value::as_object) else { return true };
+    wanted.iter().all(|(key, value)| match value.as_str() {
+        Some(value) => labels.get(key).is_some_and(|label| label == value),
+        None => true,
+    })
+}

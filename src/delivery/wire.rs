@@ -1,0 +1,136 @@
+//! One resource as it travels: name, version, bytes.
+//!
+//! The version is a hash of the content, so that two controllers, or one before and after a restart, give the same content
+//! the same version and a reconnect sends nothing twice.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use envoy_types::pb::envoy::service::discovery::v3::Resource as Envelope;
+use envoy_types::pb::google::protobuf::Any;
+use prost::Message as _;
+use serde_json::{Map, Value};
+
+use crate::api::object::{Object, ObjectId};
+
+use super::proto::{Resource, Workload};
+use super::{RESOURCE_TYPE, WORKLOAD, WORKLOAD_TYPE};
+
+/// Largest body of one resource, in bytes; the API server's own limit is about 1.5 MiB.
+pub const MAX_BODY: usize = 2 << 20;
+
+/// Something to deliver, encoded once for all subscribers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parcel {
+    /// `AccessPolicy/shop/orders`.
+    pub name: Arc<str>,
+    /// A hash of the content.
+    pub version: Arc<str>,
+    type_url: &'static str,
+    bytes: Arc<[u8]>,
+}
+
+impl Parcel {
+    /// A resource.
+    #[must_use]
+    pub fn resource(object: &Object) -> Self {
+        let message = Resource {
+            kind: object.id.kind.as_str().to_owned(),
+            namespace: object.id.namespace.to_string(),
+            name: object.id.name.to_string(),
+            body: serde_json::to_vec(&object.body).unwrap_or_default().into(),
+        };
+        Self::new(name(&object.id), RESOURCE_TYPE, message.encode_to_vec())
+    }
+
+    /// Who a subscriber is.
+    #[must_use]
+    pub fn workload(namespace: &str, labels: &BTreeMap<String, String>) -> Self {
+        let message = Workload { namespace: namespace.to_owned(), labels: labels.clone() };
+        Self::new(WORKLOAD.to_owned(), WORKLOAD_TYPE, message.encode_to_vec())
+    }
+
+    fn new(name: String, type_url: &'static str, bytes: Vec<u8>) -> Self {
+        let hash = digest::digest(&digest::SHA256, &bytes);
+        let mut version = String::with_capacity(32);
+        for byte in hash.as_ref().iter().take(16) {
+            // Writing to a string does not fail.
+            let (Ok(()) | Err(_)) = write!(version, "{byte:02x}");
+        }
+        Self { name: name.into(), version: version.into(), type_url, bytes: bytes.into() }
+    }
+
+    /// As a message of the discovery protocol.
+    #[must_use]
+    pub fn envelope(&self) -> Envelope {
+        Envelope {
+            name: self.name.to_string(),
+            version: self.version.to_string(),
+            resource: Some(Any { type_url: self.type_url.to_owned(), value: self.bytes.to_vec() }),
+            ..Envelope::default()
+        }
+    }
+}
+
+/// The name under which a resource travels.
+#[must_use]
+pub fn name(id: &ObjectId) -> String {
+    format!("{}/{}/{}", id.kind.as_str(), id.namespace, id.name)
+}
+
+/// What a subscriber received.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Received {
+    /// A resource.
+    Resource(Arc<Object>),
+    /// Who the subscriber is.
+    Workload {
+        /// Its namespace.
+        namespace: Arc<str>,
+        /// Its pod's labels.
+        labels: BTreeMap<String, String>,
+    },
+}
+
+/// Why something received cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}`: {problem}")]
+pub struct Unreadable {
+    /// The name under which it came.
+    pub name: String,
+    /// What is wrong.
+    pub problem: &'static str,
+}
+
+/// Reads what came in an envelope.
+///
+/// # Errors
+/// [`Unreadable`]: the message that it came in is refused as a whole.
+pub fn open(envelope: &Envelope) -> Result<Received, Unreadable> {
+    let fault = |problem| Unreadable { name: envelope.name.chars().take(128).collect(), problem };
+    let Some(any) = &envelope.resource else { return Err(fault("has no content")) };
+    match any.type_url.as_str() {
+        RESOURCE_TYPE => resource(envelope, &any.value).map_err(fault),
+        WORKLOAD_TYPE => {
+            let workload = Workload::decode(&*any.value).map_err(|_| fault("cannot be decoded"))?;
+            Ok(Received::Workload { namespace: workload.namespace.into(), labels: workload.labels })
+        }
+        _ => Err(fault("has an unknown type")),
+    }
+}
+
+fn resource(envelope: &Envelope, bytes: &[u8]) -> Result<Received, &'static str> {
+    let message = Resource::decode(bytes).map_err(|_| "cannot be decoded")?;
+    if message.body.len() > MAX_BODY {
+        return Err("is larger than 2 MiB");
+    }
+    let body: Map<String, Value> = serde_json::from_slice(&message.body).map_err(|_| "is not a JSON object")?;
+    let object =
+        Object::new(body).map_err(|_| "does not say who it is")?.ok_or("is of a kind that does not concern us")?;
+    if name(&object.id) != envelope.name {
+        return Err("is not what its name says");
+    }
+    Ok(Received::Resource(Arc::new(object)))
+}
