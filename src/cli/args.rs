@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::envoy::server::Listen;
 
@@ -51,10 +51,29 @@ pub(super) enum Format {
 }
 
 #[derive(Args, Debug)]
+#[command(group(ArgGroup::new("source").required(true).args(["policies", "kube", "controller"])))]
 pub(super) struct ServeArgs {
     /// Directory of YAML files with EntraApplication and AccessPolicy resources; reloaded on change.
     #[arg(long, value_name = "DIR")]
-    pub(super) policies: PathBuf,
+    pub(super) policies: Option<PathBuf>,
+    /// Watch the resources of a Kubernetes cluster.
+    #[arg(long)]
+    pub(super) kube: bool,
+    /// How to reach the cluster; the pod's service account, or what kubectl would use, if absent.
+    #[arg(long, value_name = "FILE", requires = "kube")]
+    pub(super) kubeconfig: Option<PathBuf>,
+    /// Let this controller deliver the resources: `https://HOST:PORT`; http for loopback only.
+    #[arg(long, value_name = "URL")]
+    pub(super) controller: Option<String>,
+    /// PEM file with the authorities that the controller's certificate must come from.
+    #[arg(long, value_name = "FILE", requires = "controller")]
+    pub(super) controller_ca: Option<PathBuf>,
+    /// File with the token to show to the controller; read anew for every connection.
+    #[arg(long, value_name = "FILE", requires = "controller", default_value = "/var/run/secrets/entrance/token")]
+    pub(super) controller_token: PathBuf,
+    /// Directory to keep what was delivered, for a start without the controller.
+    #[arg(long, value_name = "DIR", requires = "controller")]
+    pub(super) state: Option<PathBuf>,
     /// Where to answer ext_authz: `IP:PORT` or `unix:PATH`; may be given more than once.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9191")]
     pub(super) listen: Vec<Listen>,

@@ -26,6 +26,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::clock::UnixTime;
+
 use args::{Cli, Command, TokenCommand};
 use out::Out;
 
@@ -38,6 +40,11 @@ impl UsageError {
     fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
+}
+
+/// A moment for people: RFC 3339.
+fn instant(at: UnixTime) -> String {
+    jiff::Timestamp::from_second(at.0).map_or_else(|_| at.0.to_string(), |at| at.to_string())
 }
 
 /// How a command ended that could do its work.
