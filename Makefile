@@ -43,5 +43,5 @@ deny: ## licences, versions, sources and advisories of dependencies; compiles ca
 	@tools/timed cargo-deny $(PYTHON) tools/install.py deny
 	.tools/bin/cargo-deny --all-features check --deny unmatched-skip $(CHECKS)
 
-tools: ## install Envoy and the Python packages of tests as .tools/
+tools: ## install Envoy, a Kubernetes API server and what else tests need as .tools/; takes minutes the first time
 	@tools/timed tools $(PYTHON) tools/install.py

