@@ -5,6 +5,7 @@
 mod args;
 mod check;
 mod completions;
+mod controller;
 mod keys;
 mod logging;
 mod offline;
@@ -83,6 +84,7 @@ fn dispatch(command: Command) -> Result<Outcome, UsageError> {
     crate::token::install_crypto().map_err(|error| UsageError::new(format!("crypto_provider_invalid: {error}")))?;
     match command {
         Command::Serve(args) => serve::run(&args),
+        Command::Controller(args) => controller::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Token(TokenCommand::Inspect(args)) => token::run(&args),
         Command::Completions(args) => Ok(completions::run(&args)),

@@ -26,6 +26,7 @@ use doors::{Doors, Open};
 use parts::Parts;
 use publish::Publisher;
 use sources::Source;
+pub(super) use sources::kubernetes;
 use status::Status;
 
 use super::args::ServeArgs;

@@ -142,7 +142,7 @@ fn is<T>(known: Option<&Arc<T>>, new: &Arc<T>) -> bool {
 }
 
 /// What readiness says of the API server.
-pub(super) fn kubernetes(state: &Mirrored) -> Condition {
+pub(in super::super) fn kubernetes(state: &Mirrored) -> Condition {
     let name = "kubernetes".to_owned();
     let missing: Vec<&str> = state.missing.iter().map(|kind| kind.as_str()).collect();
     let failing: Vec<String> =
