@@ -227,3 +227,19 @@ fn usable(members: &Map<String, Value>) -> Result<(), &'static str> {
 fn trimmed(bytes: Vec<u8>) -> Vec<u8> {
     bytes.into_iter().skip_while(|byte| *byte == 0).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+    use crate::clock::UnixTime;
+
+    #[test]
+    fn a_signature_that_cannot_be_read_is_none() {
+        let document = format!(r#"{{"keys":[{{"kty":"RSA","kid":"k","e":"AQAB","n":"{}"}}]}}"#, "w".repeat(342));
+        let keys = parse(document.as_bytes()).unwrap().keys;
+        let key = keys.find("k", UnixTime(0)).unwrap();
+        for signature in ["", "=", "no base64!", "AA", "\u{fc}"] {
+            assert!(!key.signed(signature, b"message"), "{signature}");
+        }
+    }
+}
