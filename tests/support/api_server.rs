@@ -161,7 +161,10 @@ impl ApiServer {
         });
         let name: String = token.chars().rev().take(32).filter(char::is_ascii_alphanumeric).collect();
         let file = self.directory.join(format!("kubeconfig-{name}"));
-        std::fs::write(&file, config.to_string()).unwrap();
+        // Others may be reading the one that is there.
+        let fresh = tempfile::NamedTempFile::new_in(&self.directory).unwrap();
+        std::fs::write(&fresh, config.to_string()).unwrap();
+        fresh.persist(&file).unwrap();
         file
     }
 

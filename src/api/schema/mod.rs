@@ -50,7 +50,7 @@ fn installed(mut definition: CustomResourceDefinition) -> CustomResourceDefiniti
     definition.metadata.annotations.get_or_insert_with(BTreeMap::new).extend([keep]);
     for version in &mut definition.spec.versions {
         let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
-        for schema in schema {
+        if let Some(schema) = schema {
             // What the derive says of the whole is about Rust.
             let spec = schema.properties.as_ref().and_then(|properties| properties.get("spec"));
             schema.description = spec.and_then(|spec| spec.description.clone());
