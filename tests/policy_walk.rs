@@ -93,6 +93,7 @@ fn table(templates: impl Iterator<Item = String>) -> HostTable {
         Arc::new(Route { name: text.into(), template, methods: Methods::All, access: Access::Anonymous })
     };
     let policy = Policy {
+        grants: Vec::new(),
         seniority: Seniority { created: 0, id: PolicyId { namespace: "shop".into(), name: "p".into() } },
         mode: Mode::Enforce,
         preflight: Preflight::Deny,
