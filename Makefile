@@ -27,10 +27,10 @@ tests:
 	@tools/timed tests cargo test --locked
 
 gen: ## rewrite all that is generated and committed: look at the diff
-	ENTRANCE_UPDATE=1 cargo test --locked --test goldens
+	ENTRANCE_UPDATE=1 cargo test --locked --test goldens --test access_matrix
 
 demo: tools ## the whole thing on this machine; `make demo ARGS=--once` ends after the tour
-	cargo run --locked --quiet -- demo $(ARGS)
+	cargo run --locked -- demo $(ARGS)
 
 bench: ## the costs of parts, then those of a check against a server that always allows; wants h2load
 	cargo bench --locked --bench costs --bench token_cache

@@ -1,7 +1,7 @@
 //! Which map holds verified tokens? Hits of a hot set, from one thread and beside a second busy one, by candidate.
 //!
 //! The price that matters is a hit under contention: every cached request pays it. Eviction differs between the
-//! candidates and is judged in `docs/design-decisions.md`.
+//! candidates and is judged in `docs/decisions/0002-token-cache.md`.
 #![expect(clippy::expect_used, reason = "a bench that cannot go on ends")]
 #![expect(clippy::arithmetic_side_effects, reason = "small numbers")]
 

@@ -1,7 +1,7 @@
 //! Entrance: who may reach which route of which API.
 //!
-//! Storeys, from the top; imports go down only: `cli` starts things; `envoy`, `entra`, `files`, `admin`, `emulator`
-//! and `demo` each speak to one outside world and never to each other; `authorize`, `audit` and `metrics` are the
+//! Storeys, from the top; imports go down only: `cli` starts things; `envoy`, `entra`, `files`, `cluster`,
+//! `delivery`, `admin`, `emulator` and `demo` each speak to one outside world and never to each other; `authorize`, `audit` and `metrics` are the
 //! corridor from a request to a recorded decision; `api` holds the resources and the one compiler; `policy` and
 //! `token` are pure and do not know each other; `request`, `identity`, `reason` and `clock` are the words they share.
 

@@ -1,5 +1,5 @@
 //! The house keeps its order: rooms and directions, sizes, first lines, one place for permits and one for answers, no
-//! sleeping tests, no second crypto stack.
+//! sleeping tests, no second crypto stack, no dependency that nobody needs.
 //!
 //! A text scan, not a compiler: it reads words and signs, without comments and literals. Each rule has tests beside it
 //! that show it bad code. What the rules are for is told in docs/house.md and CONTRIBUTING.md.
@@ -55,4 +55,12 @@ fn no_text_names_the_machine_it_was_written_on() {
 fn there_is_one_crypto_stack() {
     let complaints = crates::complaints(&crates::tree());
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+#[test]
+fn every_dependency_is_needed() {
+    let manifest = std::fs::read_to_string(source::root().join("Cargo.toml")).unwrap();
+    assert_eq!(crates::unused(&manifest, "dependencies", &source::rust(&["src"])), Vec::<&str>::new());
+    let tests = source::rust(&["src", "tests", "benches"]);
+    assert_eq!(crates::unused(&manifest, "dev-dependencies", &tests), Vec::<&str>::new());
 }

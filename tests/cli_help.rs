@@ -11,7 +11,7 @@ use program::run;
 fn every_command_explains_itself_on_standard_output() {
     let overview = run(["--help"]);
     assert_eq!(overview.code, 0);
-    for command in ["serve", "check", "token", "crds", "completions"] {
+    for command in ["serve", "controller", "check", "token", "crds", "completions"] {
         assert!(overview.out.contains(&format!("\n  {command} ")), "{command}: {}", overview.out);
         let help = run([command, "--help"]);
         assert!(help.code == 0 && help.out.contains("Usage: entrance "), "{command}: {}{}", help.out, help.err);
@@ -30,8 +30,16 @@ fn flags(help: &str) -> Vec<&str> {
 #[test]
 fn every_flag_is_described_in_the_reference() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/cli.md")).unwrap();
-    let all =
-        [&["serve"][..], &["check"], &["token", "inspect"], &["emulator"], &["demo"], &["crds"], &["completions"]];
+    let all = [
+        &["serve"][..],
+        &["controller"],
+        &["check"],
+        &["token", "inspect"],
+        &["emulator"],
+        &["demo"],
+        &["crds"],
+        &["completions"],
+    ];
     let optional = |command: &[&str]| matches!(command, ["emulator" | "demo"]) && !cfg!(feature = "emulator");
     for command in all.into_iter().filter(|command| !optional(command)) {
         let help = run([command, &["--help"]].concat());

@@ -1,10 +1,12 @@
 //! The documentation speaks of what is there: links lead somewhere, and every field, metric, audit member and permit
 //! cause of the code is described.
+#![cfg(feature = "emulator")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use entrance::metrics::{Gauges, Metrics, exposition};
 
@@ -129,4 +131,37 @@ fn every_member_of_the_audit_log_is_described() {
     let page = read("docs/reference/audit.md");
     let missing = members.iter().filter(|member| !values.contains(member) && !page.contains(member.as_str()));
     assert_eq!(missing.collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+/// The flags that a text names.
+fn flags(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '-')).filter(|word| word.starts_with("--"));
+    words.filter(|word| word.len() > 3 && *word != "--help").map(str::to_owned).collect()
+}
+
+#[test]
+fn every_flag_is_described_and_every_description_is_of_a_flag() {
+    let page = read("docs/reference/cli.md");
+    let mut commands = Vec::new();
+    for section in page.split("\n## entrance ").skip(1) {
+        let (command, text) = section.split_once('\n').unwrap();
+        let help =
+            Command::new(env!("CARGO_BIN_EXE_entrance")).args(command.split(' ')).arg("--help").output().unwrap();
+        assert!(help.status.success(), "there is no `entrance {command}`");
+        let rows: String = text.lines().filter(|line| line.starts_with("| `--")).collect();
+        let described = rows.split("| ").filter(|cell| cell.starts_with("`--")).map(flags).fold(BTreeSet::new(), union);
+        assert_eq!(described, flags(&String::from_utf8(help.stdout).unwrap()), "{command}");
+        commands.push(command.split(' ').next().unwrap());
+    }
+    let help = Command::new(env!("CARGO_BIN_EXE_entrance")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let listed =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).map_while(|line| line.split_whitespace().next());
+    let listed: BTreeSet<&str> = listed.filter(|command| *command != "help").collect();
+    assert_eq!(commands.into_iter().collect::<BTreeSet<_>>(), listed);
+}
+
+fn union(mut all: BTreeSet<String>, more: BTreeSet<String>) -> BTreeSet<String> {
+    all.extend(more);
+    all
 }

@@ -16,7 +16,7 @@ use entrance::authorize::ports::Outcome;
 use entrance::clock::UnixTime;
 use entrance::identity::{ApplicationId, Caller, CallerKind, Claims, Groups, Guid};
 use entrance::policy::condition::Condition;
-use entrance::policy::decide::{Evidence, decide};
+use entrance::policy::decide::{Evidence, Verdict, decide};
 use entrance::policy::host::HostPattern;
 use entrance::policy::locate::locate;
 use entrance::policy::rules::{
@@ -113,8 +113,8 @@ fn caller() -> Caller {
     }
 }
 
-/// Outcome, reason and clause.
-type Said = (&'static str, &'static str, Option<String>);
+/// Outcome, reason, clause, and whether a failing `when` is told of.
+type Said = (&'static str, &'static str, Option<String>, bool);
 
 fn decided(snapshot: &Snapshot, caller: &Caller, path: &str) -> Said {
     let text = |text: &str| Bytes::copy_from_slice(text.as_bytes());
@@ -125,7 +125,11 @@ fn decided(snapshot: &Snapshot, caller: &Caller, path: &str) -> Said {
     let verdict = decide(&locate(snapshot, &request), &evidence, UnixTime(1)).verdict;
     let (outcome, reason) = Outcome::of(&verdict);
     let clause = verdict.matched().and_then(|matched| matched.clause.as_deref().map(str::to_owned));
-    (outcome.code(), reason, clause)
+    let failed = match &verdict {
+        Verdict::Deny(denial) => denial.detail().is_some_and(|detail| detail == "`when` could not be evaluated"),
+        Verdict::Permit(_) | Verdict::Unavailable(_) => false,
+    };
+    (outcome.code(), reason, clause, failed)
 }
 
 type Row = (Option<Abstract>, Option<Abstract>, Option<Abstract>);
@@ -160,24 +164,27 @@ fn table() -> BTreeMap<Row, char> {
     table
 }
 
-/// What a letter stands for; the numbers are the positions of the weightiest entries.
-fn meaning(letter: char, overage: GroupOverage, at: [usize; 3]) -> Said {
-    let [guardrail, deny, allow] =
-        [format!("spec.deny[{}]", at[0]), format!("deny[{}]", at[1]), format!("allow[{}]", at[2])].map(Some);
+/// What a letter stands for, given the weightiest entry of each kind and its position.
+fn meaning(letter: char, overage: GroupOverage, weightiest: [(Option<Abstract>, usize); 3]) -> Said {
+    let clause = |list: &str, at: usize| {
+        let (says, position) = weightiest[at];
+        (Some(format!("{list}[{position}]")), says == Some(Errs))
+    };
+    let (guardrail, deny, allow) = (clause("spec.deny", 0), clause("deny", 1), clause("allow", 2));
     let unknown = match overage {
         GroupOverage::Deny => ("deny", "groups_overage"),
         GroupOverage::Graph => ("unavailable", "groups_unavailable"),
     };
     match letter {
-        '+' => ("allow", "allow_entry_matched", allow),
-        'g' => ("deny", "deny_entry_matched", guardrail),
-        'd' => ("deny", "deny_entry_matched", deny),
-        'G' => (unknown.0, unknown.1, guardrail),
-        'D' => (unknown.0, unknown.1, deny),
-        'A' => (unknown.0, unknown.1, allow),
-        'n' => ("deny", "nobody_allowed", None),
-        'r' => ("deny", "role_missing", allow),
-        'c' => ("deny", "condition_not_met", allow),
+        '+' => ("allow", "allow_entry_matched", allow.0, false),
+        'g' => ("deny", "deny_entry_matched", guardrail.0, guardrail.1),
+        'd' => ("deny", "deny_entry_matched", deny.0, deny.1),
+        'G' => (unknown.0, unknown.1, guardrail.0, false),
+        'D' => (unknown.0, unknown.1, deny.0, false),
+        'A' => (unknown.0, unknown.1, allow.0, false),
+        'n' => ("deny", "nobody_allowed", None, false),
+        'r' => ("deny", "role_missing", allow.0, false),
+        'c' => ("deny", "condition_not_met", allow.0, true),
         other => panic!("no cell {other}"),
     }
 }
@@ -217,12 +224,11 @@ fn compare(lists: &[Vec<Abstract>]) -> usize {
     for overage in [GroupOverage::Deny, GroupOverage::Graph] {
         for guardrails in lists {
             let snapshot = snapshot(guardrails, overage, &routes);
-            let (guardrail, first) = weightiest(guardrails, refusing);
+            let guardrail = weightiest(guardrails, refusing);
             for (deny, allow) in lists.iter().flat_map(|deny| lists.iter().map(move |allow| (deny, allow))) {
-                let (refusal, second) = weightiest(deny, refusing);
-                let (admission, third) = weightiest(allow, admitting);
-                let letter = table[&(guardrail, refusal, admission)];
-                let wanted = meaning(letter, overage, [first, second, third]);
+                let (refusal, admission) = (weightiest(deny, refusing), weightiest(allow, admitting));
+                let letter = table[&(guardrail.0, refusal.0, admission.0)];
+                let wanted = meaning(letter, overage, [guardrail, refusal, admission]);
                 let found = decided(&snapshot, &caller, &path((deny, allow)));
                 assert_eq!(found, wanted, "{overage:?}: guardrails {guardrails:?}, deny {deny:?}, allow {allow:?}");
                 count += 1;

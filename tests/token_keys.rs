@@ -40,9 +40,12 @@ fn good_keys_are_kept_and_each_bad_one_is_named_with_its_fault() {
         one.jwk(), "text", changed("kty", json!("EC")), changed("use", json!("enc")), changed("alg", json!("RS512")),
         changed("key_ops", json!(["sign"])), changed("d", json!("x")), changed("kid", json!(7)), changed("n", json!("AA==")),
         changed("n", json!("AQAB")), changed("e", json!("Aw")), changed("e", json!(3)), changed("cloud_instance_name", json!(1)),
+        changed("kid", json!("")), changed("kid", json!("x".repeat(257))), changed("kid", json!("x".repeat(256))),
     ]}))
     .unwrap();
-    assert_eq!(parsed.keys.iter().map(|(kid, _)| kid).collect::<Vec<_>>(), ["one"]);
+    let mut kids: Vec<&str> = parsed.keys.iter().map(|(kid, _)| kid).collect();
+    kids.sort_unstable();
+    assert_eq!(kids, ["one", &"x".repeat(256)]);
     let skipped: Vec<(usize, &str)> = parsed.skipped;
     let expected = [
         (1, "not an object"),
@@ -57,6 +60,8 @@ fn good_keys_are_kept_and_each_bad_one_is_named_with_its_fault() {
         (10, "exponent other than 65537"),
         (11, "`e` is not base64url"),
         (12, "`issuer` or `cloud_instance_name` is not a string"),
+        (13, "no `kid` of 1 to 256 bytes"),
+        (14, "no `kid` of 1 to 256 bytes"),
     ];
     assert_eq!(skipped, expected);
 }
@@ -205,8 +210,9 @@ fn metadata_without_shape_is_refused() {
     assert_eq!(judge(&json!({"issuer": ["x"]}), &discovery), Err(MetadataRejection::Issuer));
     let issuer = "https://login.microsoftonline.com/{tenantid}/v2.0";
     assert_eq!(judge(&json!({ "issuer": issuer }), &discovery), Err(MetadataRejection::KeysElsewhere));
-    let large = vec![b' '; (1 << 20) + 1];
-    assert_eq!(metadata::parse(&large, &discovery), Err(MetadataRejection::TooLarge));
+    let spaces = |count| metadata::parse(&vec![b' '; count], &discovery);
+    assert_eq!(spaces((1 << 20) + 1), Err(MetadataRejection::TooLarge));
+    assert_eq!(spaces(1 << 20), Err(MetadataRejection::Shape));
 }
 
 #[test]
@@ -225,6 +231,23 @@ fn metadata_of_an_authority_with_a_path_may_name_the_tenant_in_its_own_way() {
     let keys = "https://contoso.ciamlogin.com/keys";
     let issuer = format!("https://{TENANT}.ciamlogin.com/{TENANT}/v2.0");
     assert!(judge(&document(&issuer, keys), &ciam).is_ok());
+}
+
+#[test]
+fn the_hosts_that_an_issuer_may_have_end_where_others_can_register() {
+    for (authority, own, foreign) in [
+        ("https://contoso.com/x", "https://contoso.com", "https://evil.com"),
+        ("https://login.contoso.com/x", "https://sts.contoso.com", "https://evil.com"),
+        ("https://10.1.2.3/x", "https://10.1.2.3", "https://99.1.2.3"),
+        ("http://127.0.0.1:8400/x", "http://127.0.0.1:8400", "http://126.0.0.1:8400"),
+        ("https://login.contoso.com:8443/x", "https://login.contoso.com:8443", "https://sts.contoso.com:8443"),
+    ] {
+        let discovery = custom(authority).discovery(tenant(), Version::V2);
+        let keys = format!("{authority}/keys");
+        let judged = |origin: &str| judge(&document(&format!("{origin}/{TENANT}/v2.0"), &keys), &discovery).map(drop);
+        assert_eq!(judged(own), Ok(()), "{own}");
+        assert_eq!(judged(foreign), Err(MetadataRejection::Issuer), "{foreign}");
+    }
 }
 
 #[test]
@@ -309,6 +332,9 @@ fn an_authority_is_a_plain_https_url() {
         ("https://login.example:99999", AuthorityFault::Form),
         ("https://[::g]", AuthorityFault::Form),
         ("https://lögin.example", AuthorityFault::Form),
+        ("https://login_.example", AuthorityFault::Form),
+        ("https://login.*.example", AuthorityFault::Form),
+        ("https://!.example", AuthorityFault::Form),
     ] {
         assert_eq!(CustomAuthority::parse(url), Err(fault), "{url}");
     }
@@ -328,7 +354,17 @@ fn an_authority_is_a_plain_https_url() {
 fn this_machine_and_origins_are_told_by_the_whole_host() {
     let local = ["localhost", "localhost:1", "127.0.0.1", "127.9.9.9:80", "[::1]", "[::1]:80"];
     assert!(local.into_iter().all(loopback));
-    let foreign = ["localhost.example", "127.0.0.1.example", "128.0.0.1", "example", "", "[::2]", "localhost:x"];
+    let foreign = [
+        "localhost.example",
+        "127.0.0.1.example",
+        "128.0.0.1",
+        "example",
+        "",
+        "[::2]",
+        "localhost:x",
+        "localhost:x1",
+        "127.0.0.1:1x1",
+    ];
     assert!(!foreign.into_iter().any(loopback));
     assert!(same_origin("https://a.example/x", "https://A.EXAMPLE/y?z"));
     assert!(same_origin("https://a.example", "https://a.example#"));

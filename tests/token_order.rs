@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::indexing_slicing, reason = "a missing member fails the test")]
 #![expect(clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(clippy::arithmetic_side_effects, reason = "small numbers")]
 
 #[path = "support/signer.rs"]
 mod signer;
@@ -147,6 +148,31 @@ fn a_remembered_caller_has_the_times_of_its_token() {
             assert_eq!(recheck(&caller, &profile, at), fresh);
         }
     }
+}
+
+/// A good token of so many bytes.
+fn token_of(length: usize) -> String {
+    let longer = |header: usize, payload: usize| {
+        let mut draft = Draft::of("U2");
+        draft.header.insert("x".into(), json!("x".repeat(header)));
+        draft.claims.insert("x".into(), json!("x".repeat(payload)));
+        let (header, payload) = draft.texts();
+        KEY.token(header.as_bytes(), payload.as_bytes())
+    };
+    // Three bytes become four letters, so that not every length can be had by a longer payload alone.
+    let shortest = longer(0, 0).len();
+    let most = (length - shortest) * 3 / 4;
+    let pairs = (0..8).flat_map(|header| (most - 16..=most).map(move |payload| (header, payload)));
+    pairs.map(|(header, payload)| longer(header, payload)).find(|token| token.len() == length).unwrap()
+}
+
+#[test]
+fn a_token_may_have_16_kib_and_not_one_byte_more() {
+    let profile = token_plain::profile();
+    let judged = |length: usize| judge(&token_plain::raw(token_of(length)), &profile, NOW).outcome.map(drop);
+    assert_eq!(judged(16 * 1024), Ok(()));
+    let reason = judged(16 * 1024 + 1).map_err(|rejection| rejection.reason());
+    assert_eq!(reason, Err(ReasonCode::TokenTooLarge));
 }
 
 #[test]

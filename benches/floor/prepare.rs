@@ -33,8 +33,8 @@ pub(crate) fn prepare(directory: &Path) {
         let folder = directory.join(format!("policies-{name}"));
         fs::create_dir_all(&folder).unwrap();
         let documents = std::iter::once(application(&minter.jwks())).chain(policies(size));
-        // JSON is YAML; some hundred documents a file, as a generator would write them
-        for (at, part) in documents.collect::<Vec<_>>().chunks(200).enumerate() {
+        // JSON is YAML; ten documents a file, since files have a largest size
+        for (at, part) in documents.collect::<Vec<_>>().chunks(10).enumerate() {
             let texts: Vec<String> = part.iter().map(ToString::to_string).collect();
             fs::write(folder.join(format!("{at:04}.yaml")), texts.join("\n---\n")).unwrap();
         }

@@ -182,7 +182,7 @@ fn tenants(spec: &Node<'_, '_>, issuer: Option<&Issuer>) -> Option<Tenants> {
         }
         let id = tenant.field("id");
         let id = id.need("write the tenant's id").then(|| guid(&id)).flatten().and_then(|id| Guid::parse(&id))?;
-        Some((id, name(&tenant.field("name"))))
+        Some((id, label(&tenant.field("name"))))
     })?;
     for (at, (id, name)) in tenants.iter().enumerate() {
         let taken = |(other, named): &(TenantId, Option<Box<str>>)| other == id || (name.is_some() && named == name);
@@ -243,6 +243,16 @@ pub(super) fn name(node: &Node<'_, '_>) -> Option<Box<str>> {
     Some(text.into())
 }
 
+/// A name that policies may use in place of an id.
+fn label(node: &Node<'_, '_>) -> Option<Box<str>> {
+    let name = name(node)?;
+    if Guid::parse(&name.to_ascii_lowercase()).is_none() {
+        return Some(name);
+    }
+    node.fault("is an id, which policies could not tell from that of another; write a name, or leave it out");
+    None
+}
+
 fn groups(spec: &Node<'_, '_>) -> BTreeMap<Box<str>, GroupId> {
     let node = spec.field("groups");
     let read = node.each(&CATALOGUE, |group| {
@@ -250,7 +260,7 @@ fn groups(spec: &Node<'_, '_>) -> BTreeMap<Box<str>, GroupId> {
             return None;
         }
         let (named, id) = (group.field("name"), group.field("id"));
-        let named = named.need("write the name that policies use").then(|| name(&named)).flatten();
+        let named = named.need("write the name that policies use").then(|| label(&named)).flatten();
         let id = id.need("write the group's object id").then(|| guid(&id)).flatten();
         Some((named?, id.and_then(|id| Guid::parse(&id))?))
     });

@@ -74,10 +74,15 @@ pub struct Compiler {
     spoiled: Spoiled,
     /// In the order of their ids, as resources are.
     policies: Vec<ReadOnce<ReadPolicy, Referred>>,
-    tables: Tables,
+    merged: Merged,
 }
 
-type Tables = HashMap<HostPattern, MergedOnce, RandomState>;
+/// The tables of all hosts, and how often they were put together.
+#[derive(Default)]
+struct Merged {
+    tables: HashMap<HostPattern, MergedOnce, RandomState>,
+    round: u64,
+}
 
 /// Something read earlier, and what it was read from.
 struct ReadOnce<T, U> {
@@ -114,6 +119,8 @@ struct MergedOnce {
     policies: Vec<Arc<Policy>>,
     poison: Option<Poison>,
     table: Arc<HostTable>,
+    /// The last round in which the host had just these.
+    round: u64,
 }
 
 /// What a policy takes from elsewhere.
@@ -162,7 +169,7 @@ impl Compiler {
         let sound = applications.iter().filter_map(|read| read.application.as_ref());
         let profiles: Vec<_> = sound.map(|application| Arc::clone(&application.profile)).collect();
         let revocations = revoked.by_application(&profiles);
-        let tables = merge(&mut self.tables, claims);
+        let tables = merge(&mut self.merged, claims);
         faults.extend(tables.iter().flat_map(|(host, table)| tangled(host, table)));
         faults.sort();
         let snapshot = Arc::new(Snapshot::new(tables, None));
@@ -280,28 +287,32 @@ fn nowhere(grant: &Object) -> Fault {
     Fault { object: grant.id.clone(), path, problem, about: About::Reference }
 }
 
-/// Merges what stands on each host, or takes the table that was merged from the same policies earlier.
-fn merge<'c>(
-    tables: &mut Tables,
-    claims: impl IntoIterator<Item = (&'c HostPattern, Claim)>,
-) -> Vec<(HostPattern, Arc<HostTable>)> {
-    let mut before = std::mem::take(tables);
-    let mut all = Vec::with_capacity(before.len());
-    tables.reserve(before.len());
+/// Merges what stands on each host, where that changed since the last round.
+fn merge(merged: &mut Merged, claims: Vec<(&HostPattern, Claim<'_>)>) -> Vec<(HostPattern, Arc<HostTable>)> {
+    merged.round = merged.round.wrapping_add(1);
+    let Merged { tables, round } = merged;
     for (host, claim) in claims {
-        let known = before.remove_entry(host).filter(|(_, known)| {
-            known.poison == claim.poison
-                && known.policies.len() == claim.policies.len()
-                && known.policies.iter().zip(&claim.policies).all(|(one, other)| Arc::ptr_eq(one, other))
-        });
-        let (host, merged) = known.unwrap_or_else(|| {
-            let table = Arc::new(HostTable::build(claim.policies.clone(), claim.poison.clone()));
-            (host.clone(), MergedOnce { policies: claim.policies, poison: claim.poison, table })
-        });
-        all.push((host.clone(), Arc::clone(&merged.table)));
-        tables.insert(host, merged);
+        if !tables.get_mut(host).is_some_and(|known| known.stands(&claim, *round)) {
+            tables.insert(host.clone(), MergedOnce::new(&claim, *round));
+        }
     }
-    all
+    tables.retain(|_, table| table.round == *round);
+    tables.iter().map(|(host, known)| (host.clone(), Arc::clone(&known.table))).collect()
+}
+
+impl MergedOnce {
+    fn new(claim: &Claim<'_>, round: u64) -> Self {
+        let (policies, poison): (Vec<_>, _) = (claim.policies.iter().cloned().collect(), claim.poison.cloned());
+        let table = Arc::new(HostTable::build(policies.clone(), poison.clone()));
+        Self { policies, poison, table, round }
+    }
+
+    /// Whether it is made of just these, and so counts in this round, too.
+    fn stands(&mut self, claim: &Claim<'_>, round: u64) -> bool {
+        self.round = round;
+        self.poison.as_ref() == claim.poison
+            && self.policies.iter().map(Arc::as_ptr).eq(claim.policies.iter().map(Arc::as_ptr))
+    }
 }
 
 /// What is wrong with the routes of a host as a whole, told to the policy that came last.

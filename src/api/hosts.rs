@@ -4,6 +4,7 @@
 //! it: a pin beats age, and a pinned wildcard covers the hosts below it. A sidecar guards its own pod by the policies of
 //! its own namespace; nobody else is in question there.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -16,58 +17,80 @@ use super::object::{Kind, ObjectId};
 use super::policy::ReadPolicy;
 
 /// What stands on one host.
-#[derive(Debug, Default)]
-pub(super) struct Claim {
-    /// The policies, in no order.
-    pub(super) policies: Vec<Arc<Policy>>,
+pub(super) struct Claim<'a> {
+    /// The policies, in the order of their ids.
+    pub(super) policies: Few<&'a Arc<Policy>>,
     /// Why everything there is denied.
-    pub(super) poison: Option<Poison>,
+    pub(super) poison: Option<&'a Poison>,
 }
 
-/// Claims by host, and the faults of those who named a host of somebody else.
-pub(super) type Claims<'a> = (ByHost<'a, Claim>, Vec<Fault>);
+/// One or more. Most hosts are named by one policy, and there may be ten thousand of them: one takes no memory of its own.
+pub(super) struct Few<T> {
+    first: T,
+    more: Vec<T>,
+}
 
-type ByHost<'a, T> = HashMap<&'a HostPattern, T, foldhash::fast::RandomState>;
+impl<T: Copy> Few<T> {
+    const fn one(first: T) -> Self {
+        Self { first, more: Vec::new() }
+    }
+
+    fn of(mut all: impl Iterator<Item = T>) -> Option<Self> {
+        let first = all.next()?;
+        Some(Self { first, more: all.collect() })
+    }
+
+    /// All of them, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = T> {
+        std::iter::once(self.first).chain(self.more.iter().copied())
+    }
+}
+
+/// Claims by host, each host once, and the faults of those who named a host of somebody else.
+pub(super) type Claims<'a> = (Vec<(&'a HostPattern, Claim<'a>)>, Vec<Fault>);
 
 /// Sorts out which policy speaks for which host.
 pub(super) fn claims<'a>(policies: &[&'a ReadPolicy], settings: &Settings) -> Claims<'a> {
     let concerned: Vec<&ReadPolicy> = policies.iter().copied().filter(|read| concerns(read, &settings.scope)).collect();
-    let mut claims = ByHost::with_capacity_and_hasher(concerned.len(), Default::default());
-    let mut faults = Vec::new();
+    let spoiled = spoiled(&concerned);
+    let (mut claims, mut faults) = (Vec::with_capacity(concerned.len()), Vec::new());
     for (host, named) in named(&concerned) {
         let owner = named.owner(host, settings);
-        let mut claim = Claim::default();
-        for read in named.by {
-            match owner {
-                Some(owner) if *owner.namespace != *read.policy.id().namespace => {
-                    faults.push(elsewhere(read, host, &owner));
-                }
-                Some(_) | None => claim.policies.push(Arc::clone(&read.policy)),
-            }
+        let owns = |read: &&ReadPolicy| owner.is_none_or(|owner| *owner.namespace == *read.policy.id().namespace);
+        if let Some(owner) = &owner {
+            let others = named.by.iter().filter(|read| !owns(read));
+            faults.extend(others.map(|read| elsewhere(read, host, owner)));
         }
-        if !claim.policies.is_empty() {
-            claims.insert(host, claim);
+        if let Some(policies) = Few::of(named.by.iter().filter(owns).map(|read| &read.policy)) {
+            let poison = spoiled.get(&*policies.first.id().namespace).copied();
+            claims.push((host, Claim { policies, poison }));
         }
     }
-    poison(&mut claims, &concerned);
     (claims, faults)
 }
 
 /// Who names a host.
 struct Named<'a> {
     oldest: &'a Seniority,
-    by: Vec<&'a ReadPolicy>,
+    by: Few<&'a ReadPolicy>,
 }
+
+type ByHost<'a, T> = HashMap<&'a HostPattern, T, foldhash::fast::RandomState>;
 
 fn named<'a>(concerned: &[&'a ReadPolicy]) -> ByHost<'a, Named<'a>> {
     let mut all: ByHost<'a, Named<'a>> = ByHost::with_capacity_and_hasher(concerned.len(), Default::default());
     for read in concerned {
         let seniority = &read.policy.seniority;
         for host in &read.hosts {
-            let named = all.entry(host).or_insert_with(|| Named { oldest: seniority, by: Vec::with_capacity(1) });
-            named.by.push(read);
-            if seniority < named.oldest {
-                named.oldest = seniority;
+            match all.entry(host) {
+                Entry::Vacant(free) => {
+                    free.insert(Named { oldest: seniority, by: Few::one(read) });
+                }
+                Entry::Occupied(mut taken) => {
+                    let named = taken.get_mut();
+                    named.by.more.push(read);
+                    named.oldest = named.oldest.min(seniority);
+                }
             }
         }
     }
@@ -86,21 +109,15 @@ fn concerns(read: &ReadPolicy, scope: &Scope) -> bool {
 
 /// A broken host takes along every host of its namespace, since any of them may have been meant. A policy that only
 /// records takes nothing along.
-fn poison(claims: &mut ByHost<'_, Claim>, concerned: &[&ReadPolicy]) {
-    let mut spoiled: BTreeMap<&str, &Poison> = BTreeMap::new();
+fn spoiled<'a>(concerned: &[&'a ReadPolicy]) -> BTreeMap<&'a str, &'a Poison> {
+    let mut spoiled = BTreeMap::new();
     for read in concerned {
         if let (Some(poison), Mode::Enforce) = (&read.host_poison, read.policy.mode) {
             // INVARIANT: `concerned` is ordered, so that which of several reasons is told does not depend on chance.
-            spoiled.entry(&read.policy.id().namespace).or_insert(poison);
+            spoiled.entry(&*read.policy.id().namespace).or_insert(poison);
         }
     }
-    if spoiled.is_empty() {
-        return;
-    }
-    for claim in claims.values_mut() {
-        let namespace = claim.policies.first().map(|policy| &*policy.id().namespace);
-        claim.poison = namespace.and_then(|namespace| spoiled.get(namespace)).map(|poison| (*poison).clone());
-    }
+    spoiled
 }
 
 /// Who owns a host.
@@ -114,10 +131,11 @@ struct Owner<'a> {
 type Pins = BTreeMap<HostPattern, Arc<str>>;
 
 impl<'a> Named<'a> {
-    /// `None`: a sidecar guards its own pod, and nobody has to own anything.
+    /// `None`: whoever names the host may. A sidecar guards its own pod, and one policy has nobody to dispute with.
     fn owner(&self, host: &HostPattern, settings: &'a Settings) -> Option<Owner<'a>> {
         match settings.scope {
             Scope::Workload { .. } => None,
+            Scope::Gateway if self.by.more.is_empty() && settings.pins.is_empty() => None,
             Scope::Gateway => Some(match pinned(host, &settings.pins) {
                 Some(namespace) => Owner { namespace, by: None },
                 None => Owner { namespace: &self.oldest.id.namespace, by: Some(self.oldest) },

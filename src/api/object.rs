@@ -89,7 +89,7 @@ impl fmt::Display for ObjectId {
 }
 
 /// One resource. Two are the same state if and only if they are equal.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
     /// Who it is.
     pub id: ObjectId,
@@ -162,8 +162,8 @@ fn is_name(text: &str) -> bool {
     text.len() <= 253 && edge(text.bytes().next()) && edge(text.bytes().last()) && text.bytes().all(inner)
 }
 
-/// A set of resources; of one identity there is at most one.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// A set of resources; of one identity there is at most one. What two sets share is compared by its address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources(BTreeMap<ObjectId, Arc<Object>>);
 
 impl Resources {

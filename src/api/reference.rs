@@ -21,7 +21,8 @@ pub(super) fn envelope(object: &Object, faults: &Faults<'_>) {
 /// The application that a policy refers to, if the reference itself is sound and permitted.
 pub(super) fn application(spec: &Node<'_, '_>, policy: &ObjectId, resources: &Resources) -> Option<ObjectId> {
     let node = spec.field("applicationRef");
-    if !node.object(&["name", "namespace"]) {
+    let before = node.faults().count();
+    if !node.object(&["name", "namespace"]) || node.faults().count() > before {
         return None;
     }
     let named = node.field("name");

@@ -60,6 +60,9 @@ impl KeyMark {
 #[derive(Clone, Copy, Debug)]
 pub struct Slot(u64);
 
+/// Entries that room is made for beforehand, at most: some hundred KiB.
+const MAX_ROOM: usize = 16 * 1024;
+
 type Generation = HashMap<u64, Arc<Entry>, foldhash::quality::RandomState>;
 
 struct Generations {
@@ -79,10 +82,11 @@ impl TokenCache {
     /// A cache for at most `capacity` tokens; at least two.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
+        let half = (capacity / 2).max(1);
         Self {
-            generations: ArcSwap::from_pointee(Generations { young: Arc::new(empty()), old: Arc::new(empty()) }),
+            generations: ArcSwap::from_pointee(Generations { young: Arc::new(empty(half)), old: Arc::new(empty(0)) }),
             inserted: AtomicUsize::new(0),
-            half: (capacity / 2).max(1),
+            half,
             hasher: foldhash::quality::RandomState::default(),
         }
     }
@@ -125,8 +129,10 @@ impl TokenCache {
         generations.young.pin().insert(slot.0, entry);
         if self.inserted.fetch_add(1, Ordering::Relaxed) >= self.half {
             self.inserted.store(0, Ordering::Relaxed);
-            self.generations
-                .store(Arc::new(Generations { young: Arc::new(empty()), old: Arc::clone(&generations.young) }));
+            self.generations.store(Arc::new(Generations {
+                young: Arc::new(empty(self.half)),
+                old: Arc::clone(&generations.young),
+            }));
         }
     }
 
@@ -154,6 +160,7 @@ pub struct Verified {
     pub authenticated: Arc<Authenticated>,
 }
 
-fn empty() -> Generation {
-    HashMap::with_hasher(foldhash::quality::RandomState::default())
+/// Room for as many entries as there will be, within reason: a map that grows under load copies itself meanwhile.
+fn empty(entries: usize) -> Generation {
+    HashMap::with_capacity_and_hasher(entries.min(MAX_ROOM), foldhash::quality::RandomState::default())
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::envoy::server::Listen;
 
@@ -20,6 +20,8 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Answer Envoy's external authorization requests.
     Serve(ServeArgs),
+    /// Deliver the resources of a Kubernetes cluster to those who enforce them, and write their statuses.
+    Controller(ControllerArgs),
     /// Decide one request offline and show how the decision came about.
     Check(CheckArgs),
     /// Work with tokens.
@@ -53,10 +55,29 @@ pub(super) enum Format {
 }
 
 #[derive(Args, Debug)]
+#[command(group(ArgGroup::new("source").required(true).args(["policies", "kube", "controller"])))]
 pub(super) struct ServeArgs {
     /// Directory of YAML files with EntraApplication and AccessPolicy resources; reloaded on change.
     #[arg(long, value_name = "DIR")]
-    pub(super) policies: PathBuf,
+    pub(super) policies: Option<PathBuf>,
+    /// Watch the resources of a Kubernetes cluster.
+    #[arg(long)]
+    pub(super) kube: bool,
+    /// How to reach the cluster; the pod's service account, or what kubectl would use, if absent.
+    #[arg(long, value_name = "FILE", requires = "kube")]
+    pub(super) kubeconfig: Option<PathBuf>,
+    /// Let this controller deliver the resources: `https://HOST:PORT`; http for loopback only.
+    #[arg(long, value_name = "URL")]
+    pub(super) controller: Option<String>,
+    /// PEM file with the authorities that the controller's certificate must come from.
+    #[arg(long, value_name = "FILE", requires = "controller")]
+    pub(super) controller_ca: Option<PathBuf>,
+    /// File with the token to show to the controller; read anew for every connection.
+    #[arg(long, value_name = "FILE", requires = "controller", default_value = "/var/run/secrets/entrance/token")]
+    pub(super) controller_token: PathBuf,
+    /// Directory to keep what was delivered, for a start without the controller.
+    #[arg(long, value_name = "DIR", requires = "controller")]
+    pub(super) state: Option<PathBuf>,
     /// Where to answer ext_authz: `IP:PORT` or `unix:PATH`; may be given more than once.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9191")]
     pub(super) listen: Vec<Listen>,
@@ -86,6 +107,40 @@ pub(super) struct ServeArgs {
     pub(super) drain_timeout: u64,
     #[command(flatten)]
     pub(super) scope: ScopeArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ControllerArgs {
+    /// How to reach the cluster; the pod's service account, or what kubectl would use, if absent.
+    #[arg(long, value_name = "FILE")]
+    pub(super) kubeconfig: Option<PathBuf>,
+    /// Where to deliver.
+    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:9193")]
+    pub(super) listen: SocketAddr,
+    /// PEM file with the certificate to show to subscribers; needed unless `--listen` is loopback.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// PEM file with its private key.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(super) tls_key: Option<PathBuf>,
+    /// Where to serve /livez, /readyz, /metrics and /debug/snapshot.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9901")]
+    pub(super) admin: SocketAddr,
+    /// The namespace of the lease that decides which replica writes statuses.
+    #[arg(long, value_name = "NAMESPACE", default_value = "entrance")]
+    pub(super) lease_namespace: String,
+    /// The name of that lease.
+    #[arg(long, value_name = "NAME", default_value = "entrance-controller")]
+    pub(super) lease_name: String,
+    /// A service account whose pods may see everything, as a shared gateway must; may be repeated.
+    #[arg(long = "gateway", value_name = "NAMESPACE/SERVICEACCOUNT")]
+    pub(super) gateways: Vec<String>,
+    /// Give a host to a namespace, whoever named it first: `orders.example.com=shop`; may be repeated.
+    #[arg(long = "pin-host", value_name = "HOST=NAMESPACE")]
+    pub(super) pins: Vec<String>,
+    /// PEM file with further certificate authorities to trust when fetching signing keys.
+    #[arg(long, value_name = "FILE")]
+    pub(super) extra_ca: Option<PathBuf>,
 }
 
 /// Where decisions are recorded.

@@ -5,6 +5,7 @@
 mod args;
 mod check;
 mod completions;
+mod controller;
 mod crds;
 mod keys;
 mod logging;
@@ -27,6 +28,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::clock::UnixTime;
+
 use args::{Cli, Command, TokenCommand};
 use out::Out;
 
@@ -39,6 +42,11 @@ impl UsageError {
     fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
+}
+
+/// A moment for people: RFC 3339.
+fn instant(at: UnixTime) -> String {
+    jiff::Timestamp::from_second(at.0).map_or_else(|_| at.0.to_string(), |at| at.to_string())
 }
 
 /// How a command ended that could do its work.
@@ -77,6 +85,7 @@ fn dispatch(command: Command) -> Result<Outcome, UsageError> {
     crate::token::install_crypto().map_err(|error| UsageError::new(format!("crypto_provider_invalid: {error}")))?;
     match command {
         Command::Serve(args) => serve::run(&args),
+        Command::Controller(args) => controller::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Token(TokenCommand::Inspect(args)) => token::run(&args),
         Command::Crds(args) => crds::run(&args),

@@ -27,7 +27,8 @@ fn scope(args: &ScopeArgs) -> Result<Scope, UsageError> {
     Ok(Scope::Workload { namespace: namespace.as_str().into(), labels })
 }
 
-fn pins(texts: &[String]) -> Result<BTreeMap<HostPattern, Arc<str>>, UsageError> {
+/// Hosts that belong to a namespace.
+pub(super) fn pins(texts: &[String]) -> Result<BTreeMap<HostPattern, Arc<str>>, UsageError> {
     let mut pins = BTreeMap::new();
     for text in texts {
         let (host, namespace) = pair("--pin-host", text, "HOST=NAMESPACE")?;

@@ -2,26 +2,39 @@
 //!
 //! Pure. A condition's transition time changes with its status only; a message says what to change.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use serde_json::{Value, json};
-
 use crate::api::fault::{About, Fault};
 use crate::clock::UnixTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 /// Longest message, in bytes (Kubernetes' own bound is 32 KiB).
 const MAX_MESSAGE: usize = 1024;
 
-/// What is known of one object.
-#[derive(Clone, Debug, Default)]
-pub struct Known<'a> {
+/// What is known of one object. Two that are equal make the same status.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
     /// `metadata.generation`.
     pub generation: i64,
+    /// When it was made: another object of the same name is another object.
+    pub created: Option<i128>,
     /// What is wrong with it.
-    pub faults: Vec<&'a Fault>,
-    /// How many data planes hold it.
+    pub faults: Vec<Fault>,
+    /// How many data planes hold it; `None`: not known yet, and what stands is left.
     pub planes: Option<Planes>,
-    /// How its signing keys are.
+    /// How its signing keys are, if it is an application.
     pub keys: Option<KeysKnown>,
+    /// What it is at the moment, if it begins and ends.
+    pub timed: Option<Timed>,
+}
+
+/// What a grant or a revocation is at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timed {
+    /// The phase.
+    pub phase: Phase,
+    /// Why it is in that phase, and what to do about it.
+    pub message: String,
+    /// The time that is left, for people.
+    pub remaining: String,
 }
 
 /// How many data planes hold an object.
@@ -42,6 +55,8 @@ pub enum KeysKnown {
     Ready(usize),
     /// This source has none, and why.
     Missing(String),
+    /// Some source has not answered yet.
+    Unasked,
 }
 
 /// A condition before it has a time.
@@ -54,16 +69,29 @@ struct Finding {
 
 /// The conditions of an application or a policy. `before` are those that stand; foreign ones among them are left alone.
 #[must_use]
-pub fn conditions(known: &Known<'_>, before: &[Condition], now: UnixTime) -> Vec<Condition> {
+pub fn conditions(known: &Known, before: &[Condition], now: UnixTime) -> Vec<Condition> {
     let mut findings = vec![accepted(known)];
     findings.extend(known.planes.as_ref().map(|planes| programmed(planes, known.generation)));
-    findings.extend(known.keys.as_ref().map(keys));
+    findings.extend(known.keys.as_ref().and_then(keys));
+    findings.extend(known.timed.as_ref().map(active));
     findings.extend(conflicted(known));
-    findings.into_iter().map(|finding| dated(finding, known.generation, (before, now))).collect()
+    let dated = findings.into_iter().map(|finding| dated(finding, known.generation, (before, now)));
+    let mut conditions: Vec<Condition> = dated.collect();
+    // What cannot be told yet is left as it is: a replica that begins must not take back what another one found.
+    let left = [("Programmed", known.planes.is_none()), ("KeysReady", known.keys == Some(KeysKnown::Unasked))];
+    for (kind, _) in left.into_iter().filter(|(_, unknown)| *unknown) {
+        conditions.extend(before.iter().find(|condition| condition.type_ == kind).cloned());
+    }
+    conditions
 }
 
-fn accepted(known: &Known<'_>) -> Finding {
-    let of = |wanted: fn(&About) -> bool| known.faults.iter().filter(move |fault| wanted(&fault.about)).copied();
+fn active(timed: &Timed) -> Finding {
+    let status = if timed.phase == Phase::Active { "True" } else { "False" };
+    Finding { kind: "Active", status, reason: timed.phase.as_str(), message: timed.message.clone() }
+}
+
+fn accepted(known: &Known) -> Finding {
+    let of = |wanted: fn(&About) -> bool| known.faults.iter().filter(move |fault| wanted(&fault.about));
     let invalid: Vec<&Fault> = of(|about| *about == About::Invalid).collect();
     let references: Vec<&Fault> = of(|about| *about == About::Reference).collect();
     let hosts: Vec<&Fault> = of(|about| matches!(about, About::Host { .. })).collect();
@@ -79,9 +107,8 @@ fn accepted(known: &Known<'_>) -> Finding {
     Finding { kind: "Accepted", status: "False", reason, message: told(&faults) }
 }
 
-fn conflicted(known: &Known<'_>) -> Option<Finding> {
-    let winners: Vec<&Fault> =
-        known.faults.iter().filter(|fault| matches!(fault.about, About::Host { .. })).copied().collect();
+fn conflicted(known: &Known) -> Option<Finding> {
+    let winners: Vec<&Fault> = known.faults.iter().filter(|fault| matches!(fault.about, About::Host { .. })).collect();
     (!winners.is_empty()).then(|| Finding {
         kind: "Conflicted",
         status: "True",
@@ -101,18 +128,13 @@ fn programmed(planes: &Planes, generation: i64) -> Finding {
     Finding { kind: "Programmed", status, reason, message }
 }
 
-fn keys(keys: &KeysKnown) -> Finding {
-    match keys {
-        KeysKnown::Ready(count) => Finding {
-            kind: "KeysReady",
-            status: "True",
-            reason: "Fetched",
-            message: format!("{count} signing keys count"),
-        },
-        KeysKnown::Missing(why) => {
-            Finding { kind: "KeysReady", status: "False", reason: "Unavailable", message: why.clone() }
-        }
-    }
+fn keys(keys: &KeysKnown) -> Option<Finding> {
+    let (status, reason, message) = match keys {
+        KeysKnown::Ready(count) => ("True", "Fetched", format!("{count} signing keys count")),
+        KeysKnown::Missing(why) => ("False", "Unavailable", why.clone()),
+        KeysKnown::Unasked => return None,
+    };
+    Some(Finding { kind: "KeysReady", status, reason, message })
 }
 
 /// Every fault with its field, as far as there is room.
@@ -188,12 +210,9 @@ pub fn remaining(seconds: i64) -> String {
     }
 }
 
-/// A status as JSON, to be applied.
+/// After how many seconds less what [`remaining`] says changes.
 #[must_use]
-pub fn status(generation: i64, conditions: &[Condition], more: &[(&str, String)]) -> Value {
-    let mut status = json!({"observedGeneration": generation, "conditions": conditions});
-    if let Some(members) = status.as_object_mut() {
-        members.extend(more.iter().map(|(name, text)| ((*name).to_owned(), json!(text))));
-    }
-    status
+pub fn until_change(seconds: i64) -> i64 {
+    let unit = [86_400, 3600, 60].into_iter().find(|worth| seconds >= *worth).unwrap_or(seconds.max(1));
+    seconds.checked_rem(unit).unwrap_or(0).saturating_add(1)
 }

@@ -6,7 +6,7 @@
 use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
 
-use crate::api::object::{Kind, Object, Unidentified};
+use crate::api::object::{DEFAULT_NAMESPACE, Kind, Object, ObjectId, Unidentified};
 
 /// The group and version under which a kind is asked for, and its plural.
 pub(super) const fn coordinates(kind: Kind) -> (&'static str, &'static str, &'static str) {
@@ -18,6 +18,13 @@ pub(super) const fn coordinates(kind: Kind) -> (&'static str, &'static str, &'st
         Kind::ConfigMap => ("", "v1", "configmaps"),
         Kind::ReferenceGrant => ("gateway.networking.k8s.io", "v1beta1", "referencegrants"),
     }
+}
+
+/// Who an object is.
+pub(super) fn identity(kind: Kind, object: &DynamicObject) -> Option<ObjectId> {
+    let name = object.metadata.name.as_deref()?.into();
+    let namespace = object.metadata.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE).into();
+    Some(ObjectId { kind, namespace, name })
 }
 
 /// The resource in an object.

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::object::{Kind, ObjectId, Resources};
+use crate::api::object::{Kind, Resources};
 use crate::clock::{Clock, UnixTime, by_chance};
 
 use super::document;
@@ -144,7 +144,7 @@ fn reports_of(kind: Kind, event: Result<Event<DynamicObject>, watcher::Error>) -
         Ok(Event::InitDone) => vec![Report::Change(Change::Complete)],
         Ok(Event::Apply(object)) => put(&object, Change::Put),
         Ok(Event::Delete(object)) => {
-            identity(kind, &object).map(|id| Report::Change(Change::Gone(id))).into_iter().collect()
+            document::identity(kind, &object).map(|id| Report::Change(Change::Gone(id))).into_iter().collect()
         }
         Err(error) if kind == Kind::ReferenceGrant && is_unknown_kind(&error) => {
             // The Gateway API is not installed: there are no grants, and there may be some later.
@@ -155,12 +155,6 @@ fn reports_of(kind: Kind, event: Result<Event<DynamicObject>, watcher::Error>) -
             vec![Report::Failing]
         }
     }
-}
-
-fn identity(kind: Kind, object: &DynamicObject) -> Option<ObjectId> {
-    let name = object.metadata.name.as_deref()?.into();
-    let namespace = object.metadata.namespace.as_deref().unwrap_or(crate::api::object::DEFAULT_NAMESPACE).into();
-    Some(ObjectId { kind, namespace, name })
 }
 
 fn is_unknown_kind(error: &watcher::Error) -> bool {

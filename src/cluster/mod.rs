@@ -1,7 +1,8 @@
 //! Kubernetes: the API server as the place where intent is declared.
 //!
 //! `mirror` keeps a copy of the resources that concern us and publishes it whole; nothing here judges them. `review` says
-//! who holds a service-account token, `lease` which replica writes, `conditions` what a status says. An API server that is
+//! who holds a service-account token, `lease` which replica writes, `conditions` what a
+//! status says, `statuses` what stands and is put there. An API server that is
 //! away takes nothing along: what was mirrored last stays, and says how old it is.
 
 pub mod client;
@@ -10,4 +11,5 @@ pub mod document;
 pub mod lease;
 pub mod mirror;
 pub mod review;
+pub mod statuses;
 mod store;

@@ -13,6 +13,7 @@
 
 pub mod client;
 pub mod disk;
+pub mod door;
 pub mod roster;
 pub mod server;
 pub mod session;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::session::Session;
+use super::session::{Session, Versions};
 use super::view::Audience;
 
 /// All subscribers.
@@ -29,9 +29,9 @@ pub struct Plane {
     /// What it sees.
     pub audience: Audience,
     /// What it acknowledged, by name.
-    pub held: BTreeMap<Arc<str>, Arc<str>>,
-    /// Why it refused what it was sent last, if it did.
-    pub refused: Option<String>,
+    pub held: Versions,
+    /// What it refused, by name, and why.
+    pub refused: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 impl Default for Roster {
@@ -44,7 +44,8 @@ impl Roster {
     /// Enters a data plane for as long as the entry is kept.
     #[must_use]
     pub fn enter(self: &Arc<Self>, name: &str, audience: &Audience) -> Entry {
-        let plane = Plane { name: name.into(), audience: audience.clone(), held: BTreeMap::new(), refused: None };
+        let plane =
+            Plane { name: name.into(), audience: audience.clone(), held: Versions::new(), refused: BTreeMap::new() };
         let mut planes = self.planes();
         planes.next = planes.next.saturating_add(1);
         let id = planes.next;
@@ -85,9 +86,9 @@ pub struct Entry {
 
 impl Entry {
     /// Notes what the session knows now.
-    pub fn note(&mut self, session: &Session, refused: Option<String>) {
+    pub fn note(&mut self, session: &Session) {
         self.plane.held.clone_from(session.held());
-        self.plane.refused = refused;
+        self.plane.refused = session.refused().map(|(name, why)| (Arc::clone(name), Arc::clone(why))).collect();
         self.roster.planes().all.insert(self.id, Arc::new(self.plane.clone()));
         self.roster.tell();
     }

@@ -157,10 +157,10 @@ impl Deliverer {
 
     fn hear(&mut self, session: &mut Session, request: &DeltaDiscoveryRequest) {
         match session.hear(request) {
-            Heard::Acknowledged(_) => self.entry.note(session, None),
+            Heard::Acknowledged(_) => self.entry.note(session),
             Heard::Refused(reason) => {
                 tracing::warn!(code = "delivery_refused", subscriber = %self.subscriber.name, reason);
-                self.entry.note(session, Some(reason));
+                self.entry.note(session);
             }
             Heard::Nothing => {}
         }

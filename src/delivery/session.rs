@@ -1,9 +1,10 @@
 //! One stream at the controller's end: what the subscriber holds, what is on its way, and what it refused.
 //!
-//! One response is on its way at a time; what changes meanwhile is sent together, once it was acknowledged. A version that
-//! was refused is not sent again; the next one is.
+//! One response is on its way at a time; what changes meanwhile is sent together, once it was acknowledged. A response
+//! counts whole or not at all, so one resource that cannot be read keeps its companions out, too: after a refusal they are
+//! sent again in halves, until the bad one stands alone. That version is not sent again; the next one is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
@@ -11,13 +12,20 @@ use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, Delt
 use super::RESOURCE_TYPE;
 use super::wire::Parcel;
 
-type Versions = BTreeMap<Arc<str>, Arc<str>>;
+/// Names and their versions.
+pub type Versions = BTreeMap<Arc<str>, Arc<str>>;
+/// What was refused when it came alone; without a version, that it is gone.
+type Refused = BTreeMap<Arc<str>, (Option<Arc<str>>, Arc<str>)>;
+/// What shall become of each name: its new content, or none.
+type Changes<'v> = BTreeMap<Arc<str>, Option<&'v Parcel>>;
 
 /// The state of one stream.
 #[derive(Debug, Default)]
 pub struct Session {
     held: Versions,
-    refused: Versions,
+    refused: Refused,
+    /// Of what was refused together: each part goes on its own.
+    parts: Vec<BTreeSet<Arc<str>>>,
     on_its_way: Option<Response>,
     responses: u64,
 }
@@ -26,8 +34,7 @@ pub struct Session {
 struct Response {
     nonce: String,
     generation: u64,
-    sent: Versions,
-    removed: Vec<Arc<str>>,
+    sent: BTreeMap<Arc<str>, Option<Arc<str>>>,
 }
 
 /// What a request of the subscriber meant.
@@ -63,17 +70,30 @@ impl Session {
             return Heard::Nothing;
         };
         if let Some(error) = &request.error_detail {
-            self.refused.extend(response.sent);
-            return Heard::Refused(error.message.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect());
+            let why: String = error.message.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect();
+            self.refuse(response.sent, &why);
+            return Heard::Refused(why);
         }
-        for name in response.removed {
-            self.held.remove(&name);
+        for (name, version) in response.sent {
+            self.refused.remove(&name);
+            match version {
+                Some(version) => self.held.insert(name, version),
+                None => self.held.remove(&name),
+            };
         }
-        for name in response.sent.keys() {
-            self.refused.remove(name);
-        }
-        self.held.extend(response.sent);
         Heard::Acknowledged(response.generation)
+    }
+
+    fn refuse(&mut self, sent: BTreeMap<Arc<str>, Option<Arc<str>>>, why: &str) {
+        if sent.len() <= 1 {
+            self.refused.extend(sent.into_iter().map(|(name, version)| (name, (version, why.into()))));
+            return;
+        }
+        let half = sent.len().div_ceil(2);
+        let mut first: BTreeSet<Arc<str>> = sent.into_keys().collect();
+        let middle = first.iter().nth(half).cloned();
+        self.parts.extend(middle.map(|middle| first.split_off(&middle)));
+        self.parts.push(first);
     }
 
     /// What to send so that the subscriber holds this view. `None`: nothing is missing, or something is on its way.
@@ -81,40 +101,65 @@ impl Session {
         if self.on_its_way.is_some() {
             return None;
         }
-        let fresh = |versions: &Versions, parcel: &Parcel| versions.get(&parcel.name) != Some(&parcel.version);
-        let news: Vec<&Parcel> =
-            view.values().filter(|parcel| fresh(&self.held, parcel) && fresh(&self.refused, parcel)).collect();
-        let removed: Vec<Arc<str>> = self.held.keys().filter(|name| !view.contains_key(*name)).cloned().collect();
-        let first = self.responses == 0;
-        if news.is_empty() && removed.is_empty() && !first {
+        let mut changes = self.changes(view);
+        let suspects: BTreeSet<&Arc<str>> = self.parts.iter().flatten().collect();
+        let (doubtful, sound): (Changes<'_>, Changes<'_>) =
+            std::mem::take(&mut changes).into_iter().partition(|(name, _)| suspects.contains(name));
+        let chosen = if sound.is_empty() { self.part(doubtful) } else { sound };
+        if chosen.is_empty() && self.responses > 0 {
             return None;
         }
+        Some(self.dispatch(&chosen, generation))
+    }
+
+    /// What the subscriber lacks, and did not refuse.
+    fn changes<'v>(&self, view: &'v BTreeMap<Arc<str>, Parcel>) -> Changes<'v> {
+        let news = view.iter().filter(|(name, parcel)| self.held.get(*name) != Some(&parcel.version));
+        let gone = self.held.keys().filter(|name| !view.contains_key(*name));
+        let all = news.map(|(name, parcel)| (name, Some(parcel))).chain(gone.map(|name| (name, None)));
+        let refused = |(name, parcel): &(&Arc<str>, Option<&Parcel>)| {
+            self.refused.get(*name).is_some_and(|(version, _)| version.as_ref() == parcel.map(|parcel| &parcel.version))
+        };
+        all.filter(|change| !refused(change)).map(|(name, parcel)| (Arc::clone(name), parcel)).collect()
+    }
+
+    /// The next part of what was refused together that is still missing.
+    fn part<'v>(&mut self, mut doubtful: Changes<'v>) -> Changes<'v> {
+        while let Some(names) = self.parts.pop() {
+            let chosen: Changes<'v> = names.iter().filter_map(|name| doubtful.remove_entry(name)).collect();
+            if !chosen.is_empty() {
+                return chosen;
+            }
+        }
+        Changes::new()
+    }
+
+    fn dispatch(&mut self, chosen: &Changes<'_>, generation: u64) -> DeltaDiscoveryResponse {
         self.responses = self.responses.saturating_add(1);
         let nonce = self.responses.to_string();
+        let removed = chosen.iter().filter(|(_, parcel)| parcel.is_none());
         let response = DeltaDiscoveryResponse {
             system_version_info: generation.to_string(),
-            resources: news.iter().map(|parcel| parcel.envelope()).collect(),
+            resources: chosen.values().flatten().map(|parcel| parcel.envelope()).collect(),
             type_url: RESOURCE_TYPE.to_owned(),
-            removed_resources: removed.iter().map(ToString::to_string).collect(),
+            removed_resources: removed.map(|(name, _)| name.to_string()).collect(),
             nonce: nonce.clone(),
             ..DeltaDiscoveryResponse::default()
         };
-        let sent = news.into_iter().map(|parcel| (Arc::clone(&parcel.name), Arc::clone(&parcel.version))).collect();
-        self.on_its_way = Some(Response { nonce, generation, sent, removed });
-        Some(response)
+        let version = |parcel: &Option<&Parcel>| parcel.map(|parcel| Arc::clone(&parcel.version));
+        let sent = chosen.iter().map(|(name, parcel)| (Arc::clone(name), version(parcel))).collect();
+        self.on_its_way = Some(Response { nonce, generation, sent });
+        response
     }
 
-    /// Whether the subscriber acknowledged exactly this view.
+    /// What the subscriber acknowledged.
     #[must_use]
-    pub fn holds(&self, view: &BTreeMap<Arc<str>, Parcel>) -> bool {
-        self.on_its_way.is_none()
-            && self.held.len() == view.len()
-            && view.values().all(|parcel| self.held.get(&parcel.name) == Some(&parcel.version))
-    }
-
-    /// The version of a resource that the subscriber acknowledged.
-    #[must_use]
-    pub const fn held(&self) -> &BTreeMap<Arc<str>, Arc<str>> {
+    pub const fn held(&self) -> &Versions {
         &self.held
+    }
+
+    /// What it refused, and why.
+    pub fn refused(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.refused.iter().map(|(name, (_, why))| (name, why))
     }
 }

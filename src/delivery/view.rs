@@ -65,6 +65,26 @@ impl Catalogue {
         }
     }
 
+    /// The name and the version under which a resource is delivered.
+    #[must_use]
+    pub fn parcel(&self, id: &ObjectId) -> Option<&Parcel> {
+        self.parcels.get(id).map(|(_, parcel)| parcel)
+    }
+
+    /// Whether `audience` should hold a resource by its own namespace and labels; what comes from elsewhere because a
+    /// policy refers to it is not counted.
+    #[must_use]
+    pub fn concerns(&self, id: &ObjectId, audience: &Audience) -> bool {
+        match audience {
+            Audience::Gateway => true,
+            Audience::Workload { namespace, .. } if *namespace != id.namespace => false,
+            Audience::Workload { labels, .. } => {
+                id.kind != Kind::AccessPolicy
+                    || self.parcels.get(id).is_some_and(|(object, _)| concerns(object, labels))
+            }
+        }
+    }
+
     fn of_workload(&self, namespace: &str, labels: &BTreeMap<String, String>) -> BTreeMap<Arc<str>, Parcel> {
         let mut view = BTreeMap::new();
         for (object, parcel) in self.ids(namespace).filter_map(|id| self.parcels.get(id)) {

@@ -121,6 +121,7 @@ fn permitted(permit: Permit, request: &Permitted<'_>, out: &mut Vec<u8>) {
     put_text(HEADER_VALUE, id.as_bytes(), out);
     out.extend_from_slice(&[OPTION_APPEND_ACTION, OVERWRITE]);
     out.extend_from_slice(&impostors);
+    out.extend_from_slice(&ALIASES);
     match (permit.cause(), request.prepared) {
         (Cause::AllowEntry { .. }, Some(prepared)) => out.extend_from_slice(&prepared.rest),
         (Cause::AllowEntry { .. } | Cause::AnonymousRoute | Cause::Preflight | Cause::ShadowOnly, _) => {
@@ -139,10 +140,19 @@ fn prepared(authenticated: &Authenticated) -> &PreparedAnswer {
     })
 }
 
-/// Status 0, the headers that have a value, and the removal of all others and of every alias.
+/// The removal of every alias of our headers, which goes with every permit.
+static ALIASES: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let headers_to_remove = identity_headers::ALIASES.clone();
+    let ok = OkHttpResponse { headers_to_remove, ..OkHttpResponse::default() };
+    // INVARIANT: a piece of a message, never one by itself: without a status it would say yes.
+    let http_response = Some(HttpResponse::OkResponse(ok));
+    CheckResponse { status: None, http_response, dynamic_metadata: None }.encode_to_vec()
+});
+
+/// Status 0, the headers that have a value, and the removal of all others.
 fn identity(values: [Option<String>; CALLER.len()]) -> Vec<u8> {
     let mut headers = Vec::new();
-    let mut headers_to_remove = identity_headers::ALIASES.clone();
+    let mut headers_to_remove = Vec::new();
     for (name, value) in CALLER.iter().zip(values) {
         match value {
             Some(value) => headers.push(header(name, value)),

@@ -168,6 +168,41 @@ mod tests {
     }
 
     #[test]
+    fn without_one_tenant_the_realm_is_empty() {
+        let common = "https://login.example/common/oauth2/v2.0/authorize";
+        let any = ChallengeContext { tenant: None, authorization_uri: common.into(), ..context() };
+        let line = challenge(ReasonCode::TokenMissing, Some(&any), None).unwrap();
+        assert_eq!(line, format!("Bearer realm=\"\", authorization_uri=\"{common}\""));
+        assert_eq!(challenge(ReasonCode::TokenMissing, None, None).unwrap(), "Bearer realm=\"\"");
+    }
+
+    #[test]
+    fn protected_resource_metadata_is_named_where_there_is_some() {
+        let uri = "https://orders.example/.well-known/oauth-protected-resource";
+        let described = ChallengeContext { resource_metadata: Some(uri.into()), ..context() };
+        let line = challenge(ReasonCode::TokenMissing, Some(&described), None).unwrap();
+        assert_eq!(line, format!("{START}, resource_metadata=\"{uri}\""));
+    }
+
+    #[test]
+    fn each_parameter_stands_once() {
+        let described = ChallengeContext { resource_metadata: Some("https://a".into()), ..context() };
+        let scopes = Challenge::Scopes(vec!["a".into()]);
+        let step_up = Challenge::AuthContext("c1".into());
+        for &reason in ReasonCode::ALL {
+            for asks in [None, Some(&scopes), Some(&step_up)] {
+                let Some(line) = challenge(reason, Some(&described), asks) else { continue };
+                let parameters = line.strip_prefix("Bearer ").unwrap().split("\", ");
+                let mut names: Vec<&str> = parameters.filter_map(|parameter| parameter.split('=').next()).collect();
+                let all = names.len();
+                names.sort_unstable();
+                names.dedup();
+                assert_eq!(names.len(), all, "{reason}: {line}");
+            }
+        }
+    }
+
+    #[test]
     fn every_401_and_no_other_refusal_but_scope_has_a_challenge() {
         for &reason in ReasonCode::ALL {
             let expected = reason.status() == DenyStatus::Unauthorized || reason == ReasonCode::ScopeMissing;

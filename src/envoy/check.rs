@@ -51,12 +51,13 @@ impl Check {
         Request { method: &self.http.method, host: &self.http.host, target: &self.http.path, headers: self }
     }
 
-    /// What the log keeps of the request. The query is left out: tokens and names end up in queries.
+    /// What the log keeps of the request. The query is left out, and user information before the host: tokens, names
+    /// and passwords end up there.
     #[must_use]
     pub fn facts(&self) -> RequestFacts {
         let mut facts = RequestFacts {
             method: self.http.method.clone(),
-            host: self.http.host.clone(),
+            host: without_userinfo(&self.http.host),
             path: without_query(&self.http.path),
             protocol: self.http.protocol.clone(),
             source: self.source.clone(),
@@ -118,6 +119,11 @@ fn without_query(target: &Bytes) -> Bytes {
     target.slice(..end)
 }
 
+fn without_userinfo(authority: &Bytes) -> Bytes {
+    let start = authority.iter().rposition(|byte| *byte == b'@').map_or(0, |at| at.saturating_add(1));
+    authority.slice(start..)
+}
+
 #[cfg(test)]
 mod tests {
     use super::Check;
@@ -171,6 +177,19 @@ mod tests {
         assert_eq!(&facts.request_id[..], b"r1");
         assert_eq!(&facts.traceparent[..], b"00-t");
         assert_eq!(lines(&check).len(), 3);
+    }
+
+    #[test]
+    fn the_log_keeps_no_password_before_the_host() {
+        let of = |host: &str| {
+            let check = Check::parse(encoded(HttpRequest { host: host.into(), ..HttpRequest::default() })).unwrap();
+            assert_eq!(&check.request().host[..], host.as_bytes(), "the decision sees what was sent");
+            check.facts().host
+        };
+        assert_eq!(of("user:secret@orders.example.com:443"), "orders.example.com:443");
+        assert_eq!(of("a@b@c"), "c");
+        assert_eq!(of("a@"), "");
+        assert_eq!(of("orders.example.com"), "orders.example.com");
     }
 
     #[test]

@@ -49,16 +49,10 @@ impl AsyncWrite for Greeted {
         Pin::new(&mut self.connection).poll_write(cx, bytes)
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.connection).poll_write_vectored(cx, slices)
-    }
-
+    /// Never: the HTTP/2 layer then gathers frames of up to a kilobyte and writes many answers with one system call,
+    /// where it would write each answer by itself from slices.
     fn is_write_vectored(&self) -> bool {
-        self.connection.is_write_vectored()
+        false
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -4,7 +4,7 @@ use crate::identity::{Caller, CallerKind, Groups};
 use crate::reason::ReasonCode;
 
 use super::condition::{ConditionError, Facts};
-use super::rules::{Entry, GroupOverage};
+use super::rules::Entry;
 
 /// What an entry says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Outcome {
     /// This one does not; those before it do.
     Failed(Shortfall),
     /// All others hold, but whether the caller is in a group is not known.
-    Unknown(GroupOverage),
+    Unknown,
 }
 
 /// The condition that an entry fell short of. Conditions are looked at in this order, so a later one is nearer to
@@ -31,8 +31,6 @@ pub enum Shortfall {
     Role,
     /// No group of `groups`.
     Group,
-    /// Too many groups to tell, and the application says to deny then.
-    GroupOverage,
     /// No scope of `scopes`.
     Scope,
     /// `when` is false.
@@ -57,7 +55,6 @@ impl Shortfall {
             Self::Client => ReasonCode::ClientNotAllowed,
             Self::Role => ReasonCode::RoleMissing,
             Self::Group => ReasonCode::GroupMissing,
-            Self::GroupOverage => ReasonCode::GroupsOverage,
             Self::Scope => ReasonCode::ScopeMissing,
             Self::Condition | Self::ConditionError => ReasonCode::ConditionNotMet,
             Self::SessionAge => ReasonCode::SessionTooOld,
@@ -69,7 +66,7 @@ impl Shortfall {
 
 /// Evaluates an entry. A list that is not there asks nothing.
 #[must_use]
-pub fn evaluate(entry: &Entry, facts: &Facts<'_>, overage: GroupOverage) -> Outcome {
+pub fn evaluate(entry: &Entry, facts: &Facts<'_>) -> Outcome {
     let caller = facts.caller;
     if let Some(shortfall) = before_groups(entry, caller) {
         return Outcome::Failed(shortfall);
@@ -82,7 +79,7 @@ pub fn evaluate(entry: &Entry, facts: &Facts<'_>, overage: GroupOverage) -> Outc
         return Outcome::Failed(shortfall);
     }
     if groups.is_none() {
-        return Outcome::Unknown(overage);
+        return Outcome::Unknown;
     }
     Outcome::Held
 }

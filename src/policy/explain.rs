@@ -56,9 +56,12 @@ pub fn explain<'e>(
     let sides = [(deciding.enforcing(), Some(&located.enforcing)), (table.shadow(), located.shadow.as_ref())];
     path(located, &mut steps);
     for (side, finding) in sides {
-        let (Some(side), Some(finding)) = (side, finding) else { continue };
-        routes(side, located, &mut steps);
-        found(finding, located, (evidence, now), &mut steps);
+        if let Some(side) = side {
+            routes(side, located, &mut steps);
+        }
+        if let Some(finding) = finding {
+            found(finding, located, (evidence, now), &mut steps);
+        }
     }
     steps
 }
@@ -192,13 +195,13 @@ fn clauses(protected: &Protected<'_>, located: &Located<'_>, at: (&Caller, UnixT
     ];
     for (section, entries) in lists {
         for (index, entry) in entries.iter().enumerate() {
-            let outcome = conditions(entry, &facts, protected);
+            let outcome = conditions(entry, &facts);
             steps.push(Step::new("clause", Clause { section, index }.name().as_ref(), outcome));
         }
     }
 }
 
-fn conditions(entry: &Entry, facts: &Facts<'_>, protected: &Protected<'_>) -> String {
+fn conditions(entry: &Entry, facts: &Facts<'_>) -> String {
     let mut parts = Vec::new();
     each(entry, facts, &mut |name, holds| {
         let word = match holds {
@@ -208,10 +211,10 @@ fn conditions(entry: &Entry, facts: &Facts<'_>, protected: &Protected<'_>) -> St
         };
         parts.push(format!("{name}: {word}"));
     });
-    let all = match evaluate(entry, facts, protected.place.policy.group_overage) {
+    let all = match evaluate(entry, facts) {
         Outcome::Held => "holds",
         Outcome::Failed(_) => "does not hold",
-        Outcome::Unknown(_) => "depends on groups that are not known",
+        Outcome::Unknown => "depends on groups that are not known",
     };
     if parts.is_empty() { format!("{all} (any caller)") } else { format!("{all} ({})", parts.join(", ")) }
 }

@@ -98,8 +98,9 @@ pub fn locate<'a>(snapshot: &'a Snapshot, request: &'a Request<'a>) -> Located<'
     }
     let reading = Canonical::parse(request.target);
     let on = |side| find(side, request, &reading);
-    let shadow = snapshot.table(&host).and_then(HostTable::shadow).map(on);
-    let enforcing = match snapshot.deciding(&host) {
+    let nearest = snapshot.table(&host);
+    let shadow = nearest.and_then(HostTable::shadow).map(on);
+    let enforcing = match nearest.filter(|table| table.decides()).or_else(|| snapshot.deciding(&host)) {
         Some(table) => match (table.poison(), table.enforcing()) {
             (Some(poison), _) => poisoned(poison),
             (None, Some(side)) => on(side),
@@ -139,14 +140,16 @@ fn find<'a>(side: &'a Side, request: &Request<'_>, reading: &Read<'_>) -> Findin
 }
 
 /// The template for the path. Servers that drop `;` parameters, or compare after resolving escapes, must come to the
-/// same one.
+/// same one; those that end the path at an escaped `?` or `#`, to the same one or to none.
 fn slot<'a>(tree: &'a Tree, path: &Canonical<'_>) -> Result<Option<&'a Slot>, Finding<'a>> {
     let slot = tree.find(path.as_str(), Reading::AsSent);
     if !path.as_str().contains(['%', ';', '{', '}']) {
         return Ok(slot);
     }
+    let same = |other: Option<&Slot>| slot.map(std::ptr::from_ref) == other.map(std::ptr::from_ref);
     let lenient = tree.find(path.as_str(), Reading::Lenient);
-    if slot.map(std::ptr::from_ref) == lenient.map(std::ptr::from_ref) {
+    let cut = path.before_escaped_mark().and_then(|path| tree.find(path, Reading::Lenient));
+    if same(lenient) && (cut.is_none() || same(cut)) {
         Ok(slot)
     } else {
         Err(refused(ReasonCode::PathAmbiguous, Detail::Lenient))

@@ -76,6 +76,13 @@ impl<'a> Canonical<'a> {
         self.query
     }
 
+    /// The part before an escaped `?` or `#`, if there is one. It is the whole path to servers that look for a query or
+    /// a fragment after they resolved escapes, which RFC 3986 §2.4 forbids (CVE-2024-38474 is one of them).
+    pub(super) fn before_escaped_mark(&self) -> Option<&str> {
+        let at = [self.path.find("%3F"), self.path.find("%23")].into_iter().flatten().min()?;
+        self.path.get(..at)
+    }
+
     /// The segments after the first slash. `/` has one, empty; a trailing slash leaves an empty last one.
     pub fn segments(&self) -> impl Iterator<Item = &str> + Clone {
         segments(&self.path)

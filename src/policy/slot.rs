@@ -6,7 +6,6 @@
 //! A route whose methods cannot be read may have been meant for any of them. It denies wherever it could have decided:
 //! for every method that no older policy names, also if an older policy has a route for all methods.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::rules::{Access, Methods, Policy, Route};
@@ -68,14 +67,5 @@ impl Slot {
     pub fn is_open(&self) -> bool {
         let open = |place: &Place| matches!(place.route.access, Access::Anonymous);
         self.all.is_some() && self.routes().all(open)
-    }
-
-    /// Calls `visit` with each method that a route names.
-    pub fn methods(&self, visit: &mut dyn FnMut(&str, &Place) -> ControlFlow<()>) {
-        for (method, place) in &self.named {
-            if visit(method, place).is_break() {
-                return;
-            }
-        }
     }
 }

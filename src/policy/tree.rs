@@ -88,13 +88,6 @@ impl Tree {
     pub fn longest_walk(&self) -> usize {
         self.root.longest_walk()
     }
-
-    /// Whether it has no route.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        let Node { literals, param, rest, here } = &self.root;
-        literals.is_empty() && param.is_none() && rest.is_none() && here.is_none()
-    }
 }
 
 impl Node {

@@ -31,15 +31,13 @@ enum Weight {
 struct Scale {
     weight: Weight,
     clause: Option<Clause>,
-    overage: GroupOverage,
     nearest: Option<(Shortfall, Clause)>,
     broken: bool,
 }
 
 /// Weighs all entries that concern a route. Says what they say; the decision is [`super::decide::decide`]'s.
 pub(super) fn weigh(protected: &Protected<'_>, facts: &Facts<'_>) -> Ruling {
-    let overage = protected.place.policy.group_overage;
-    let mut scale = Scale { weight: Weight::NoEntry, clause: None, overage, nearest: None, broken: false };
+    let mut scale = Scale { weight: Weight::NoEntry, clause: None, nearest: None, broken: false };
     scale.deny(protected.guardrails, Section::Guardrail, facts);
     scale.deny(protected.deny, Section::Deny, facts);
     // Nothing an allow entry says can outweigh a deny entry that holds.
@@ -60,9 +58,9 @@ impl Scale {
     fn deny(&mut self, entries: &[Entry], section: Section, facts: &Facts<'_>) {
         for (index, entry) in entries.iter().enumerate() {
             let clause = Clause { section, index };
-            match evaluate(entry, facts, self.overage) {
+            match evaluate(entry, facts) {
                 Outcome::Held => self.put(Weight::DenyHeld, clause),
-                Outcome::Unknown(_) => self.put(Weight::DenyUnknown, clause),
+                Outcome::Unknown => self.put(Weight::DenyUnknown, clause),
                 // A guardrail that cannot be evaluated holds.
                 Outcome::Failed(Shortfall::ConditionError) => {
                     self.broken |= self.weight < Weight::DenyHeld;
@@ -76,9 +74,9 @@ impl Scale {
     fn allow(&mut self, entries: &[Entry], facts: &Facts<'_>) {
         for (index, entry) in entries.iter().enumerate() {
             let clause = Clause { section: Section::Allow, index };
-            match evaluate(entry, facts, self.overage) {
+            match evaluate(entry, facts) {
                 Outcome::Held => self.put(Weight::AllowHeld, clause),
-                Outcome::Unknown(_) => self.put(Weight::AllowUnknown, clause),
+                Outcome::Unknown => self.put(Weight::AllowUnknown, clause),
                 Outcome::Failed(shortfall) => {
                     if self.nearest.is_none_or(|(nearest, _)| shortfall > nearest) {
                         self.nearest = Some((shortfall, clause));
@@ -98,7 +96,7 @@ impl Scale {
         match self.weight {
             Weight::DenyHeld if self.broken => refuse(ReasonCode::DenyEntryMatched, Detail::Condition),
             Weight::DenyHeld => refuse(ReasonCode::DenyEntryMatched, Detail::None),
-            Weight::DenyUnknown | Weight::AllowUnknown => match self.overage {
+            Weight::DenyUnknown | Weight::AllowUnknown => match protected.place.policy.group_overage {
                 GroupOverage::Deny => refuse(ReasonCode::GroupsOverage, Detail::None),
                 GroupOverage::Graph => refuse(ReasonCode::GroupsUnavailable, Detail::None),
             },
@@ -125,7 +123,6 @@ impl Scale {
             | Shortfall::Client
             | Shortfall::Role
             | Shortfall::Group
-            | Shortfall::GroupOverage
             | Shortfall::Condition
             | Shortfall::ConditionError
             | Shortfall::SessionAge

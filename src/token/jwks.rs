@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
 
+use super::crypto::Rs256;
 use super::header::MAX_KID;
 
 /// Largest document, in bytes.
@@ -24,7 +24,7 @@ const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 /// One usable signing key.
 #[derive(Clone)]
 pub struct Key {
-    decoding: DecodingKey,
+    public: Rs256,
     fingerprint: [u8; 32],
     /// `issuer`, perhaps with `{tenantid}`; absent on v1 keys.
     pub issuer: Option<Box<str>>,
@@ -50,9 +50,9 @@ impl Key {
         &self.fingerprint
     }
 
-    /// Whether `signature`, in base64url, is this key's RS256 signature of `message`.
-    pub(super) fn signed(&self, signature: &str, message: &[u8]) -> bool {
-        jsonwebtoken::crypto::verify(signature, message, &self.decoding, Algorithm::RS256).unwrap_or(false)
+    /// Whether `signature` is this key's RS256 signature of `message`.
+    pub(super) fn signed(&self, signature: &[u8], message: &[u8]) -> bool {
+        self.public.verifies(message, signature)
     }
 }
 
@@ -175,7 +175,7 @@ fn key(element: &Value) -> Result<(&str, Key), &'static str> {
         return Err("exponent other than 65537");
     }
     let key = Key {
-        decoding: DecodingKey::from_rsa_raw_components(&modulus, &exponent),
+        public: Rs256::new(&modulus, &exponent).ok_or("`n` and `e` make no RSA key")?,
         fingerprint: fingerprint(&modulus, [text("issuer"), text("cloud_instance_name")]),
         issuer: text("issuer").map(Box::from),
         cloud_instance: text("cloud_instance_name").map(Box::from),
@@ -226,4 +226,20 @@ fn usable(members: &Map<String, Value>) -> Result<(), &'static str> {
 /// Without leading zero bytes.
 fn trimmed(bytes: Vec<u8>) -> Vec<u8> {
     bytes.into_iter().skip_while(|byte| *byte == 0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+    use crate::clock::UnixTime;
+
+    #[test]
+    fn a_signature_that_cannot_be_read_is_none() {
+        let document = format!(r#"{{"keys":[{{"kty":"RSA","kid":"k","e":"AQAB","n":"{}"}}]}}"#, "w".repeat(342));
+        let keys = parse(document.as_bytes()).unwrap().keys;
+        let key = keys.find("k", UnixTime(0)).unwrap();
+        for signature in [&b""[..], b"=", b"no signature", &[0; 255], &[0; 257]] {
+            assert!(!key.signed(signature, b"message"), "{signature:?}");
+        }
+    }
 }

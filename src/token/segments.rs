@@ -20,8 +20,8 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, NO_PAD);
 pub(super) struct Segments<'a> {
     pub(super) header: Vec<u8>,
     pub(super) payload: Vec<u8>,
-    /// The signature, still encoded, known to decode.
-    pub(super) signature: &'a str,
+    /// The signature.
+    pub(super) signature: Vec<u8>,
     /// What is signed: header and payload with the dot between them, as sent.
     pub(super) signed: &'a [u8],
 }
@@ -52,7 +52,7 @@ pub(super) fn split(token: &[u8]) -> Result<Segments<'_>, TokenRejection> {
     }
     let decode = |segment: &str| BASE64URL.decode(segment).map_err(|_| malformed("a segment is not base64url"));
     let (header_bytes, payload_bytes) = (decode(header)?, decode(payload)?);
-    decode(signature)?;
+    let signature = decode(signature)?;
     let signed = token.get(..header.len().saturating_add(1).saturating_add(payload.len())).unwrap_or_default();
     Ok(Segments { header: header_bytes, payload: payload_bytes, signature, signed })
 }

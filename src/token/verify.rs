@@ -105,7 +105,7 @@ impl Unverified<'_> {
     pub fn verify(self, authority: &Authority, now: UnixTime) -> Result<Caller, TokenRejection> {
         self.issued(authority)?;
         let key = authority.key(&self.header.kid, self.tenant(), now)?;
-        if !key.signed(self.segments.signature, self.segments.signed) {
+        if !key.signed(&self.segments.signature, self.segments.signed) {
             return Err(no(ReasonCode::SignatureInvalid, "RS256"));
         }
         self.audience()?;

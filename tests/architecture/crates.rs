@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use super::source::root;
+use super::source::{Source, root};
 
 /// Crates that are a crypto or TLS stack of their own, or a list of certificate authorities that ages.
 const BANNED: [&str; 12] = [
@@ -57,9 +57,23 @@ pub(crate) fn complaints(tree: &Tree) -> Vec<String> {
     banned.chain(missing).chain(second).collect()
 }
 
+/// Dependencies that a manifest lists under `[section]`, and that none of the files names.
+pub(crate) fn unused<'m>(manifest: &'m str, section: &str, sources: &[Source]) -> Vec<&'m str> {
+    let head = format!("\n[{section}]\n");
+    let listed = manifest.split(head.as_str()).nth(1).unwrap_or_default().split("\n[").next().unwrap_or_default();
+    let names = listed.lines().filter_map(|line| line.split_once(" = ").map(|(name, _)| name));
+    let is_named = |name: &&str| {
+        let name = name.replace('-', "_");
+        let names = |source: &Source| (0..source.tokens.len()).any(|at| source.reads(at, &[&name, "::"]));
+        sources.iter().any(names)
+    };
+    names.filter(|name| !is_named(name)).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Tree, complaints, read};
+    use super::{Tree, complaints, read, unused};
+    use crate::source::Source;
 
     fn good() -> Tree {
         let feature = || ["aws_lc_rs".to_owned()].into();
@@ -86,5 +100,13 @@ mod tests {
         assert_eq!(tree.into_keys().collect::<Vec<_>>(), ["a", "b"]);
         let tree = read("b v2.0.0|std,ring\nb v1.0.0|alloc (*)");
         assert_eq!(tree["b"], ["alloc", "ring", "std"].map(str::to_owned).into());
+    }
+
+    #[test]
+    fn a_dependency_that_nobody_names_is_found() {
+        let manifest =
+            "[package]\nname = \"x\"\n\n[dependencies]\na-b = \"1\"\nc = { version = \"1\" }\n\n[lints]\nd = 1\n";
+        let source = Source::new("src/x.rs", "use a_b::C; // c::d\nlet c = b::c(c);");
+        assert_eq!(unused(manifest, "dependencies", &[source]), ["c"]);
     }
 }

@@ -114,6 +114,17 @@ async fn a_user_flow_is_asked_for_its_own_tokens_only() {
     }
 }
 
+#[test]
+fn without_an_issuer_of_the_other_version_a_foreign_issuer_is_just_foreign() {
+    let mut draft = Draft::of("U2");
+    draft.claims.insert("iss".into(), json!("https://sts.windows.net/11111111-1111-4111-8111-111111111111/"));
+    let scene = Scene::new();
+    let mut alone = authority(&own_key());
+    alone.other_version = None;
+    scene.shelf.put(alone);
+    assert_eq!(scene.ask(ORDERS, &token(&draft)), Some(deny("issuer_mismatch")));
+}
+
 #[tokio::test]
 async fn only_a_rule_that_decides_causes_questions() {
     let mut draft = Draft::of("U2");

@@ -47,6 +47,16 @@ async fn a_decision_names_its_world_its_caller_and_what_a_challenge_may_say() {
 }
 
 #[tokio::test]
+async fn an_application_of_several_tenants_sends_users_to_the_common_endpoint() {
+    let scene = Scene::new();
+    let tenants = [TENANT, "22222222-2222-4222-8222-222222222222"].map(|id| json!({ "id": id }));
+    scene.set("/applications/0/spec/tenants", json!(tenants));
+    let challenge = scene.decide(ORDERS, "rubbish").await.challenge.unwrap();
+    assert_eq!(challenge.tenant, None);
+    assert_eq!(&*challenge.authorization_uri, "https://login.microsoftonline.com/common/oauth2/v2.0/authorize");
+}
+
+#[tokio::test]
 async fn a_shadow_policy_sees_the_token_for_its_own_application() {
     let scene = Scene::new();
     let orders = scene.decide(ORDERS, &token(&Draft::of("U2"))).await;

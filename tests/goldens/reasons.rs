@@ -190,7 +190,7 @@ const REMEDIES: &[(&str, &str)] = &[
     ("method_invalid", "a method in upper case"),
     (
         "method_override_refused",
-        "no `x-http-method-override`, `x-http-method` or `x-method-override` on protected routes",
+        "no `x-http-method-override`, `x-http-method` or `x-method-override` where a token is asked for",
     ),
     ("request_malformed", "the proxy sent something that is no HTTP check: look at its ext_authz settings"),
     (

@@ -93,7 +93,7 @@ impl ApiServer {
         SHARED.get_or_init(Self::start).await
     }
 
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap().keep();
         let [client, peer, api] = free_ports();
         std::fs::write(directory.join("users.csv"), USERS).unwrap();

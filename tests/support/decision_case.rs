@@ -223,16 +223,16 @@ impl Stage {
 
 fn told(decision: &Decision) -> BTreeMap<&'static str, Value> {
     let (outcome, reason) = Outcome::of(&decision.verdict);
-    let (status, challenge) = match &decision.verdict {
-        Verdict::Permit(_) => (Value::Null, Value::Null),
-        Verdict::Unavailable(outage) => (json!(outage.reason().status().http()), Value::Null),
+    let (status, challenge, detail) = match &decision.verdict {
+        Verdict::Permit(_) => (Value::Null, Value::Null, Value::Null),
+        Verdict::Unavailable(outage) => (json!(outage.reason().status().http()), Value::Null, Value::Null),
         Verdict::Deny(denial) => {
             let challenge = match denial.challenge() {
                 None => Value::Null,
                 Some(Challenge::Scopes(scopes)) => json!(scopes),
                 Some(Challenge::AuthContext(id)) => json!([format!("acrs {id}")]),
             };
-            (json!(denial.reason().status().http()), challenge)
+            (json!(denial.reason().status().http()), challenge, json!(denial.detail()))
         }
     };
     let matched = decision.verdict.matched();
@@ -241,6 +241,7 @@ fn told(decision: &Decision) -> BTreeMap<&'static str, Value> {
         (if outcome == Outcome::Allow { "allow" } else { "deny" }, json!(reason)),
         ("status", status),
         ("challenge", challenge),
+        ("detail", detail),
         ("policy", json!(matched.map(|matched| matched.policy.to_string()))),
         ("route", json!(matched.map(|matched| &*matched.route))),
         ("clause", json!(matched.and_then(|matched| matched.clause.as_deref()))),

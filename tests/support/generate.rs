@@ -46,10 +46,10 @@ const ASKED: [&str; 22] = [
 ];
 const APPLICATIONS: [&str; 3] = ["shop/api", "shop/api", "shop/other"];
 const LITERALS: [&str; 6] = ["a", "b", "c", "x@y", "%C3%A9", "a"];
-const SEGMENTS: [&str; 40] = [
+const SEGMENTS: [&str; 43] = [
     "a", "a", "a", "a", "b", "b", "b", "c", "c", "oid-1", "%61", "%62", "x@y", "x%40y", "x%40y;v", "%C3%A9", "%c3%a9",
     "a;v=1", "b;", "a%3Bv", "a%3bv;w", "A", "{p}", "%7Bp%7D", "a%20b", "..", ".", "%2e%2E", "..;v", ".%3b", "", ";v",
-    "a%2Fb", "a%2fb", "a%5Cb", "a%25b", "%00", "%zz", "a\\b", "a b",
+    "a%2Fb", "a%2fb", "a%5Cb", "a%25b", "%00", "%zz", "a\\b", "a b", "a%3F", "b%3fx", "x%23y",
 ];
 const METHODS: [&str; 14] =
     ["GET", "GET", "GET", "HEAD", "POST", "PUT", "OPTIONS", "OPTIONS", "HEAD", "get", "", "A-B_1", "GE T", "DELETE"];

@@ -123,7 +123,13 @@ fn by(policies: &[&Policy], read: &Read<'_>) -> Said {
     let strict = |literal: &str, segment: &str| literal == segment && text::without_parameters(segment) == segment;
     let lenient = |literal: &str, segment: &str| literal == text::lenient(segment);
     let spots = most_specific(policies, path, &strict);
+    let cut = path.before_escaped_mark().map(|path| most_specific(policies, &path, &lenient)).unwrap_or_default();
     let lenient = most_specific(policies, path, &lenient);
+    if let Some(other) = cut.first()
+        && spots.first().is_none_or(|one| !text::same(&one.parts(), &other.parts()))
+    {
+        return deny("path_ambiguous");
+    }
     match (spots.first(), lenient.first()) {
         (None, None) => return deny("no_route"),
         (Some(one), Some(other)) if text::same(&one.parts(), &other.parts()) => {}

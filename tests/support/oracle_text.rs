@@ -11,6 +11,14 @@ impl Path {
     pub(crate) fn text(&self) -> String {
         format!("/{}", self.segments.join("/"))
     }
+
+    /// The path up to the first escaped `?` or `#`.
+    pub(crate) fn before_escaped_mark(&self) -> Option<Self> {
+        let text = self.text().replace("%23", "%3F");
+        let (before, _) = text.split_once("%3F")?;
+        let segments = before[1..].split('/').map(str::to_owned).collect();
+        Some(Self { segments, query: String::new() })
+    }
 }
 
 /// The one reading of a request target, or nothing.

@@ -37,13 +37,23 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on free ports, unless `more` says where to listen; it answers when this returns.
     pub(crate) async fn start(policies: &Path, more: &[&str]) -> Self {
+        Self::serve(&[&["--policies", policies.to_str().unwrap()], more].concat()).await
+    }
+
+    /// Starts a server with these flags alone.
+    pub(crate) async fn serve(more: &[&str]) -> Self {
+        Self::run("serve", more, "ext_authz").await
+    }
+
+    /// Starts a command that answers on `port`, and on the admin port.
+    pub(crate) async fn run(name: &str, more: &[&str], port: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_entrance"));
-        command.arg("serve").arg("--policies").arg(policies).args(["--admin", "127.0.0.1:0"]).args(more);
+        command.arg(name).args(["--admin", "127.0.0.1:0"]).args(more);
         if !more.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
         let audited = more.contains(&"--audit");
-        if !audited {
+        if !audited && name == "serve" {
             command.args(["--audit", "off"]);
         }
         command.stdout(if audited { Stdio::piped() } else { Stdio::null() });
@@ -53,7 +63,7 @@ impl Server {
         let listen = "127.0.0.1:0".parse().unwrap();
         let out = child.stdout.take();
         let mut server = Self { child, out, log, seen: Vec::new(), listen, admin: String::new() };
-        let at = server.logged(|line| line["port"] == "ext_authz").await;
+        let at = server.logged(|line| line["port"] == port).await;
         server.listen = at["address"].as_str().unwrap().parse().unwrap();
         let at = server.logged(|line| line["port"] == "admin").await;
         server.admin = format!("http://{}", at["address"].as_str().unwrap());
@@ -141,11 +151,20 @@ impl Server {
 }
 
 /// Asks whether a request may pass: status and reason.
-pub(crate) async fn ask(channel: &Channel, (method, path): (&str, &str), token: Option<&str>) -> (i32, String) {
+pub(crate) async fn ask(channel: &Channel, request: (&str, &str), token: Option<&str>) -> (i32, String) {
+    ask_of(channel, ("orders.example.com", request), token).await
+}
+
+/// The same of another host.
+pub(crate) async fn ask_of(
+    channel: &Channel,
+    (host, (method, path)): (&str, (&str, &str)),
+    token: Option<&str>,
+) -> (i32, String) {
     let mut http = HttpRequest {
         method: method.to_owned(),
         path: path.to_owned(),
-        host: "orders.example.com".to_owned(),
+        host: host.to_owned(),
         ..HttpRequest::default()
     };
     if let Some(token) = token {

@@ -2,16 +2,19 @@
 //!
 //! - **Start.** What can be wrong with flags, files and addresses is found out first, and ends the command with a
 //!   message. Then it listens, before it has policies: checks are answered 503 and health says so.
-//! - **Run.** Each reading of the policy files becomes a new state, or leaves the one that stands ([`publish`]).
+//! - **Run.** Each set of resources from the one source ([`sources`]) becomes a new state, or leaves the one that stands
+//!   ([`publish`]).
 //! - **End.** On SIGTERM or SIGINT readiness and health go first; [`crate::envoy::server`] drains; the admin port answers
 //!   until the last request is over; the audit log is written out. A second signal cuts the draining short.
 //!
 //! Readiness is told by [`status`].
 
 mod doors;
+mod given;
 mod listing;
 mod parts;
 mod publish;
+mod sources;
 mod status;
 
 use std::sync::Arc;
@@ -19,16 +22,16 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::files::watch;
-
 use doors::{Doors, Open};
 use parts::Parts;
 use publish::Publisher;
+use sources::Source;
+pub(super) use sources::kubernetes;
 use status::Status;
 
 use super::args::ServeArgs;
 use super::runtime::{self, Signals};
-use super::{Outcome, UsageError, logging, policies, scope};
+use super::{Outcome, UsageError, logging, scope};
 
 /// Serves until told to end.
 pub(super) fn run(args: &ServeArgs) -> Result<Outcome, UsageError> {
@@ -58,15 +61,14 @@ struct Running {
 impl Running {
     async fn start(args: &ServeArgs) -> Result<Self, UsageError> {
         let settings = scope::settings(&args.scope, None)?;
-        policies::exists(&args.policies)?;
+        let source = Source::new(args, &settings.scope).await?;
         let parts = Parts::new(args)?;
         let doors = Doors::bind(args).await?;
         let status = Arc::new(Status::new(Arc::clone(&parts.authorizer), Arc::clone(&parts.keys)));
-        let (mut publisher, ready) = Publisher::new(settings, Arc::clone(&status));
+        let (publisher, ready) = Publisher::new(settings, Arc::clone(&status));
         let open = doors.open((&parts, Arc::clone(&status)), ready);
         let stop = CancellationToken::new();
-        let take = move |reading| publisher.take(reading);
-        let following = tokio::spawn(watch::run(args.policies.clone(), stop.clone(), take));
+        let following = tokio::spawn(source.follow(publisher, Arc::clone(&status), stop.clone()));
         Ok(Self { open, status, parts, following: tokio::spawn(noticed(following)), stop })
     }
 
@@ -94,9 +96,9 @@ impl Running {
     }
 }
 
-/// Waits for the following of files to end, which it does when told to. What stands is kept whatever happens.
+/// Waits for the following to end, which it does when told to. What stands is kept whatever happens.
 async fn noticed(following: JoinHandle<()>) {
     if let Err(error) = following.await {
-        tracing::error!(%error, "policy files are not followed any more because of a bug; restart to go on");
+        tracing::error!(%error, "policies are not followed any more because of a bug; restart to go on");
     }
 }

@@ -1,8 +1,8 @@
-//! From a reading of the policy files to what is enforced.
+//! From resources, wherever they come from, to what is enforced.
 //!
-//! A reading with resources is compiled and published whole, even if parts of it are broken: those deny. A reading
-//! without resources changes nothing. Resources that are the same as before keep their generation, whatever changed in
-//! comments, order or spelling.
+//! A set of resources is compiled and published whole, even if parts of it are broken: those deny. A reading without
+//! resources changes nothing. Resources that are the same as before keep their generation, whatever changed in comments,
+//! order or spelling.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use crate::api::compile::{Compiled, Compiler, Settings};
 use crate::authorize::world::World;
 use crate::clock::Stopwatch;
-use crate::files::library::Library;
 use crate::files::shelf::Reading;
 
+use super::given::Given;
 use super::status::{Enforced, Status};
 
 /// The one writer of what is enforced. Compiling takes a while: not for an async worker.
@@ -23,46 +23,62 @@ pub(super) struct Publisher {
     settings: Settings,
     status: Arc<Status>,
     ready: watch::Sender<bool>,
-    library: Option<Arc<Library>>,
+    given: Option<Given>,
 }
 
 impl Publisher {
     /// A publisher that has published nothing, and a signal that turns true when it has.
     pub(super) fn new(settings: Settings, status: Arc<Status>) -> (Self, watch::Receiver<bool>) {
         let (ready, signal) = watch::channel(false);
-        (Self { compiler: Compiler::default(), settings, status, ready, library: None }, signal)
+        (Self { compiler: Compiler::default(), settings, status, ready, given: None }, signal)
     }
 
-    /// Takes a reading in. A panic must not end the following of files: the next reading may be a better one.
-    pub(super) fn take(&mut self, reading: Reading) {
-        if catch_unwind(AssertUnwindSafe(|| self.take_unguarded(reading))).is_err() {
-            self.compiler = Compiler::default();
-            let bug = "a bug keeps the newest policies from being compiled".to_owned();
-            tracing::error!("{bug}; what stands is kept");
+    /// Takes a set of resources in. A panic must not end the following: the next set may be a better one.
+    pub(super) fn take(&mut self, given: Given) {
+        let problem = self.guarded(|publisher| publisher.publish(given));
+        self.status.trouble(problem.into_iter().collect());
+    }
+
+    /// Takes a reading of files in, as [`Self::take`] does.
+    pub(super) fn read(&mut self, reading: Reading) {
+        if let Some(bug) = self.guarded(|publisher| publisher.read_unguarded(reading)) {
             self.status.trouble(vec![bug]);
         }
     }
 
-    fn take_unguarded(&mut self, reading: Reading) {
+    fn guarded(&mut self, work: impl FnOnce(&mut Self)) -> Option<String> {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_ok() {
+            return None;
+        }
+        self.compiler = Compiler::default();
+        let bug = "a bug keeps the newest policies from being compiled".to_owned();
+        tracing::error!("{bug}; what stands is kept");
+        Some(bug)
+    }
+
+    fn read_unguarded(&mut self, reading: Reading) {
         let problems: Vec<_> = reading.problems.iter().map(ToString::to_string).collect();
         for problem in &problems {
             tracing::error!(problem, "a policy file cannot be used");
         }
         match reading.library {
-            Some(library) => self.publish(library),
-            None if self.library.is_some() => tracing::error!("rules may be missing: what stands is kept"),
+            Some(library) => self.publish(Given::Files(library)),
+            None if self.given.is_some() => tracing::error!("rules may be missing: what stands is kept"),
             None => tracing::error!("no policies: every request is answered 503"),
         }
         self.status.trouble(problems);
     }
 
-    fn publish(&mut self, library: Arc<Library>) {
+    fn publish(&mut self, given: Given) {
         let watch = Stopwatch::start();
-        let former = self.library.replace(Arc::clone(&library));
-        let unchanged = former.is_some_and(|former| former.resources == library.resources);
-        let compiled = self.compiler.compile(&library.resources, &self.settings);
+        let scope = given.scope().unwrap_or(&self.settings.scope).clone();
+        let same = |former: &Given| former.resources() == given.resources() && scope == self.settings.scope;
+        let unchanged = self.given.as_ref().is_some_and(same);
+        self.settings.scope = scope;
+        let compiled = self.compiler.compile(given.resources(), &self.settings);
         // Lines move with comments, too.
-        let faults = compiled.faults.iter().map(|fault| library.describe(fault)).collect();
+        let faults = compiled.faults.iter().map(|fault| given.describe(fault)).collect();
+        self.given = Some(given);
         let enforced = match self.status.enforced().filter(|_| unchanged) {
             Some(standing) => standing.with(faults),
             None => Enforced { world: self.renew(&compiled), profiles: compiled.profiles.clone(), faults },
@@ -80,7 +96,8 @@ impl Publisher {
         self.status.remember();
         let former = self.status.authorizer.world();
         let generation = former.as_ref().map_or(0, |former| former.generation).saturating_add(1);
-        let world = Arc::new(World::new(generation, Arc::clone(&compiled.snapshot), &compiled.profiles));
+        let world = World::new(generation, Arc::clone(&compiled.snapshot), &compiled.profiles);
+        let world = Arc::new(world.revoking(compiled.revocations.iter().cloned()));
         let needed = || world.discoveries().map(Arc::clone);
         let held = former.iter().flat_map(|former| former.discoveries().map(Arc::clone));
         self.status.keys.watch(held.chain(needed()));

@@ -3,6 +3,8 @@
 //! **Ready** means: send requests here, it decides them as well as any other instance could.
 //!
 //! - `policies` is ready once policies were read. Files that turn unreadable later change nothing but the message.
+//! - `kubernetes` or `controller`, whoever gives the policies, is ready once it gave everything, and stays so: one that is
+//!   away later leaves what stands, and the message says since when.
 //! - `keys/…`, one for each source of signing keys, is ready once the source has answered. A source that fails later
 //!   stays ready while its keys count, and its message says that they are stale. When the last key has ended, tokens of
 //!   that source are answered 503 wherever they are sent, so it stays ready then, too: to take every instance away
@@ -32,6 +34,7 @@ pub(super) struct Status {
     pub(super) keys: Arc<KeyStore>,
     enforced: ArcSwapOption<Enforced>,
     problems: ArcSwap<Vec<String>>,
+    supply: ArcSwapOption<Condition>,
     was_ready: AtomicBool,
     draining: AtomicBool,
 }
@@ -59,6 +62,7 @@ impl Status {
             keys,
             enforced: ArcSwapOption::empty(),
             problems: ArcSwap::default(),
+            supply: ArcSwapOption::empty(),
             was_ready: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         }
@@ -77,6 +81,11 @@ impl Status {
     /// Takes note of what is wrong with the files that were read last.
     pub(super) fn trouble(&self, problems: Vec<String>) {
         self.problems.store(Arc::new(problems));
+    }
+
+    /// Takes note of how whoever gives the policies is doing.
+    pub(super) fn supply(&self, condition: Condition) {
+        self.supply.store(Some(Arc::new(condition)));
     }
 
     /// From here on the server is not ready.
@@ -124,6 +133,7 @@ impl Inspect for Status {
         let sources = self.keys.status();
         let was_ready = self.note(&sources);
         let mut conditions = vec![self.policies()];
+        conditions.extend(self.supply.load().as_deref().cloned());
         conditions.extend(sources.iter().map(|source| keys(source, was_ready)));
         if self.draining.load(Ordering::Relaxed) {
             let message = "requests in flight are finished, then the process ends".to_owned();

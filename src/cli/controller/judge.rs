@@ -1,0 +1,177 @@
+//! What is known of every object that has a status, and when time alone changes that. Pure.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::api::compile::Compiled;
+use crate::api::fault::Fault;
+use crate::api::object::{Kind, Object, ObjectId, Resources};
+use crate::clock::UnixTime;
+use crate::cluster::conditions::{KeysKnown, Known, Phase, Timed, remaining, until_change};
+use crate::cluster::statuses::KINDS;
+use crate::entra::SourceStatus;
+use crate::token::{KeySource, Profile};
+
+use super::super::instant;
+use super::planes::Counter;
+
+/// What judgements rest on.
+pub(super) struct Ground<'g> {
+    pub(super) resources: &'g Resources,
+    pub(super) compiled: &'g Compiled,
+    pub(super) keys: &'g [SourceStatus],
+    /// `None`: data planes had no time to come yet.
+    pub(super) planes: Option<Counter<'g>>,
+    pub(super) now: UnixTime,
+}
+
+/// Everything that is known, and when that changes by time alone.
+pub(super) struct Judgement {
+    pub(super) known: Vec<(ObjectId, Known)>,
+    pub(super) until: Option<UnixTime>,
+}
+
+impl Ground<'_> {
+    /// Judges every object.
+    pub(super) fn judge(&self) -> Judgement {
+        let mut faults: HashMap<&ObjectId, Vec<Fault>> = HashMap::new();
+        for fault in &self.compiled.faults {
+            faults.entry(&fault.object).or_default().push(fault.clone());
+        }
+        let profiles: HashMap<&str, &Arc<Profile>> =
+            self.compiled.profiles.iter().map(|profile| (&*profile.id.0, profile)).collect();
+        let mut judgement = Judgement { known: Vec::new(), until: None };
+        for object in KINDS.into_iter().flat_map(|kind| self.resources.of(kind)) {
+            let faults = faults.remove(&object.id).unwrap_or_default();
+            let timed = self.timed(object, faults.is_empty(), &profiles);
+            if let Some((_, Some(until))) = timed {
+                judgement.until = Some(judgement.until.map_or(until, |other| other.min(until)));
+            }
+            let known = Known {
+                generation: object.generation.unwrap_or_default(),
+                created: object.created,
+                planes: self.planes.as_ref().map(|planes| planes.count(&object.id)),
+                keys: self.keys(object, &profiles),
+                timed: timed.map(|(timed, _)| timed),
+                faults,
+            };
+            judgement.known.push((object.id.clone(), known));
+        }
+        judgement
+    }
+
+    fn keys(&self, object: &Object, profiles: &HashMap<&str, &Arc<Profile>>) -> Option<KeysKnown> {
+        if object.id.kind != Kind::EntraApplication {
+            return None;
+        }
+        let Some(profile) = profiles.get(&*full_name(&object.id)) else {
+            return Some(KeysKnown::Missing("the application is invalid; mend what `Accepted` says".to_owned()));
+        };
+        let (mut count, mut unasked) = (0_usize, false);
+        for source in profile.tenants.values().flat_map(|keys| [&keys.v1, &keys.v2]).flatten() {
+            match source {
+                KeySource::Static(authority) => count = count.saturating_add(authority.keys.len()),
+                KeySource::Discovered(discovery) => {
+                    let same = |status: &&SourceStatus| {
+                        (&status.url, status.tenant, status.version)
+                            == (&discovery.metadata_url, discovery.tenant, discovery.version)
+                    };
+                    match self.keys.iter().find(same) {
+                        Some(status) if status.keys > 0 => count = count.saturating_add(status.keys),
+                        Some(SourceStatus { url, last_error: Some(code), .. }) => {
+                            return Some(KeysKnown::Missing(format!("no signing keys from {url}: {}", code.code())));
+                        }
+                        Some(_) | None => unasked = true,
+                    }
+                }
+            }
+        }
+        Some(if unasked { KeysKnown::Unasked } else { KeysKnown::Ready(count) })
+    }
+
+    /// The phase of what begins and ends, and when it changes.
+    fn timed(
+        &self,
+        object: &Object,
+        sound: bool,
+        profiles: &HashMap<&str, &Arc<Profile>>,
+    ) -> Option<(Timed, Option<UnixTime>)> {
+        let period = match object.id.kind {
+            Kind::AccessGrant => Period::of_grant(object),
+            Kind::TokenRevocation => Period::of_revocation(object, profiles),
+            Kind::EntraApplication | Kind::AccessPolicy | Kind::ConfigMap | Kind::ReferenceGrant => return None,
+        };
+        Some(if sound { period.at(self.now) } else { (INVALID.timed(), None) })
+    }
+}
+
+/// When something counts.
+struct Period {
+    /// Why it does not count whatever the time, if so.
+    hindered: Option<&'static str>,
+    from: Option<UnixTime>,
+    until: Option<UnixTime>,
+    /// What ends then.
+    end: &'static str,
+}
+
+/// A phase that has no end.
+struct Lasting(Phase, &'static str);
+
+const INVALID: Lasting = Lasting(Phase::Invalid, "it is broken and counts for nothing; mend what `Accepted` says");
+
+impl Lasting {
+    fn timed(&self) -> Timed {
+        Timed { phase: self.0, message: self.1.to_owned(), remaining: String::new() }
+    }
+}
+
+impl Period {
+    fn of_grant(object: &Object) -> Self {
+        let approved = object.body.get("spec").and_then(|spec| spec.get("approved")) == Some(&Value::Bool(true));
+        let hindered = (!approved).then_some("nothing is lent before `approved` is true");
+        Self { hindered, from: moment(object, "notBefore"), until: moment(object, "expiresAt"), end: "the roles end" }
+    }
+
+    /// A revocation has done its work when the last token that it is about has ended by itself.
+    fn of_revocation(object: &Object, profiles: &HashMap<&str, &Arc<Profile>>) -> Self {
+        let reference = object.body.get("spec").and_then(|spec| spec.pointer("/applicationRef/name"));
+        let name = format!("{}/{}", object.id.namespace, reference.and_then(Value::as_str).unwrap_or_default());
+        let profile = profiles.get(&*name);
+        let hindered = profile.is_none().then_some("there is no such application, or it is invalid");
+        let longest = profile.map_or(0, |profile| profile.max_lifetime.saturating_add(profile.clock_skew));
+        let until = moment(object, "issuedBefore").map(|before| before.plus(longest));
+        Self { hindered, from: None, until, end: "the last such token ends by itself" }
+    }
+
+    fn at(&self, now: UnixTime) -> (Timed, Option<UnixTime>) {
+        let left = self.until.map(|until| until.since(now));
+        if left.is_some_and(|left| left <= 0) {
+            let over = self.until.map(instant).unwrap_or_default();
+            let message = format!("over since {over}; the object may be deleted");
+            return (Timed { phase: Phase::Expired, message, remaining: String::new() }, None);
+        }
+        if let Some(why) = self.hindered {
+            return (Lasting(Phase::Pending, why).timed(), self.until);
+        }
+        if let Some(from) = self.from.filter(|from| now < *from) {
+            let message = format!("begins at {}", instant(from));
+            return (Timed { phase: Phase::Pending, message, remaining: String::new() }, Some(from));
+        }
+        let end = self.until.map_or_else(|| "never".to_owned(), instant);
+        let message = format!("{} at {end}", self.end);
+        let change = left.map(|left| now.plus(until_change(left)));
+        (Timed { phase: Phase::Active, message, remaining: left.map(remaining).unwrap_or_default() }, change)
+    }
+}
+
+fn moment(object: &Object, field: &str) -> Option<UnixTime> {
+    let at: jiff::Timestamp = object.body.get("spec")?.get(field)?.as_str()?.parse().ok()?;
+    Some(UnixTime(at.as_second()))
+}
+
+fn full_name(id: &ObjectId) -> String {
+    format!("{}/{}", id.namespace, id.name)
+}

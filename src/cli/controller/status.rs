@@ -1,0 +1,64 @@
+//! What a running controller tells of itself.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::admin::{Condition, Inspect};
+use crate::cluster::mirror::Mirrored;
+use crate::delivery::roster::Roster;
+use crate::delivery::view::{Audience, Catalogue};
+use crate::metrics::Gauges;
+
+use super::super::serve::kubernetes;
+
+/// The state of one controller.
+pub(super) struct Status {
+    pub(super) mirrored: watch::Receiver<Mirrored>,
+    pub(super) catalogue: watch::Receiver<Option<Arc<Catalogue>>>,
+    pub(super) leader: watch::Receiver<bool>,
+    pub(super) roster: Arc<Roster>,
+}
+
+impl Status {
+    fn generation(&self) -> Option<u64> {
+        self.catalogue.borrow().as_ref().map(|catalogue| catalogue.generation)
+    }
+}
+
+impl Inspect for Status {
+    fn conditions(&self) -> Vec<Condition> {
+        let leads = *self.leader.borrow();
+        let message = if leads { "this replica writes statuses" } else { "another replica writes statuses" };
+        let delivery = match self.generation() {
+            Some(generation) => format!("generation {generation} for {} subscribers", self.roster.all().len()),
+            None => "nothing to deliver yet".to_owned(),
+        };
+        vec![
+            kubernetes(&self.mirrored.borrow()),
+            Condition { name: "delivery".to_owned(), ready: self.generation().is_some(), message: delivery },
+            Condition { name: "lease".to_owned(), ready: true, message: message.to_owned() },
+        ]
+    }
+
+    fn gauges(&self) -> Gauges {
+        Gauges { generation: self.generation(), keys: Vec::new(), remembered_tokens: 0 }
+    }
+
+    fn snapshot(&self) -> Value {
+        let plane = |audience: &Audience| match audience {
+            Audience::Gateway => json!("everything"),
+            Audience::Workload { namespace, labels } => json!({"namespace": &**namespace, "labels": labels}),
+        };
+        let subscribers = self.roster.all();
+        let subscribers = subscribers.iter().map(|known| {
+            let refused = known.refused.iter().map(|(name, why)| json!({"name": &**name, "reason": &**why}));
+            json!({
+                "name": &*known.name, "sees": plane(&known.audience), "holds": known.held.len(),
+                "refused": refused.collect::<Value>(),
+            })
+        });
+        json!({"generation": self.generation(), "subscribers": subscribers.collect::<Value>()})
+    }
+}

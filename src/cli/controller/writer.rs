@@ -1,0 +1,244 @@
+//! Writes statuses, if this replica holds the lease: what is known of every object, when it changed.
+//!
+//! A round judges everything, writes what differs, at most [`BATCH`] statuses, and begins again if there is more: what
+//! changed meanwhile is written once, in its newest state. Objects that people just changed come first.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::watch;
+use tokio::task::block_in_place;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::compile::{Compiled, Compiler, Settings};
+use crate::api::object::{ObjectId, Resources};
+use crate::clock::{Clock, UnixTime};
+use crate::cluster::conditions::{Known, conditions};
+use crate::cluster::mirror::Mirrored;
+use crate::cluster::statuses::{Applied, Standing, Statuses};
+use crate::delivery::roster::Roster;
+use crate::delivery::view::Catalogue;
+use crate::entra::KeyStore;
+
+use super::Parts;
+use super::judge::{Ground, Judgement};
+use super::planes::Counter;
+
+/// Statuses of one round.
+const BATCH: usize = 256;
+/// Writes at one time.
+const WRITES: usize = 8;
+/// Between a change and its round: what comes together is written together.
+const GATHER: Duration = Duration::from_millis(150);
+/// Keys and failed writes are looked at again after this.
+const IDLE: Duration = Duration::from_secs(5);
+/// Others' writes are looked for after this.
+const RELOAD: Duration = Duration::from_secs(600);
+/// Data planes come back to a replica within this time.
+const RETURN: Duration = Duration::from_secs(15);
+
+/// What the writer follows.
+pub(super) struct Sources {
+    pub(super) mirrored: watch::Receiver<Mirrored>,
+    pub(super) catalogue: watch::Receiver<Option<Arc<Catalogue>>>,
+    pub(super) leader: watch::Receiver<bool>,
+}
+
+/// Writes statuses.
+pub(super) struct Writer {
+    sources: Sources,
+    statuses: Statuses,
+    keys: Arc<KeyStore>,
+    roster: Arc<Roster>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    compiler: Compiler,
+    compiled: Option<(Arc<Resources>, Compiled)>,
+    known: HashMap<ObjectId, Known>,
+    standing: HashMap<ObjectId, Standing>,
+}
+
+/// A status that differs from the one that stands.
+struct Draft {
+    id: ObjectId,
+    known: Known,
+    before: Standing,
+    after: Standing,
+}
+
+impl Draft {
+    /// What people changed, then what is new, then the rest.
+    fn urgency(&self) -> u8 {
+        match self.before.observed {
+            Some(observed) if observed != self.known.generation => 0,
+            None => 1,
+            Some(_) => 2,
+        }
+    }
+}
+
+impl Writer {
+    pub(super) fn new(parts: &Parts, settings: Settings, sources: Sources) -> Self {
+        Self {
+            sources,
+            statuses: Statuses::new(parts.client.clone(), &parts.candidate.identity),
+            keys: Arc::clone(&parts.keys),
+            roster: Arc::clone(&parts.roster),
+            clock: Arc::clone(&parts.clock),
+            settings,
+            compiler: Compiler::default(),
+            compiled: None,
+            known: HashMap::new(),
+            standing: HashMap::new(),
+        }
+    }
+
+    /// Writes whenever this replica leads, until told to stop.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        tokio::select! {
+            () = async { loop { self.lead().await } } => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    /// Waits to lead, then writes for as long as that lasts.
+    async fn lead(&mut self) {
+        if self.sources.leader.wait_for(|leads| *leads).await.is_err() {
+            return std::future::pending().await;
+        }
+        let began = Instant::now();
+        let mut loaded: Option<Instant> = None;
+        while *self.sources.leader.borrow() {
+            if loaded.is_none_or(|at| at.elapsed() > RELOAD) {
+                if !self.load().await {
+                    sleep(IDLE).await;
+                    continue;
+                }
+                loaded = Some(Instant::now());
+            }
+            let (more, until) = self.round(began.elapsed() > RETURN).await;
+            if !more {
+                self.wait(until).await;
+            }
+        }
+    }
+
+    async fn load(&mut self) -> bool {
+        match self.statuses.load().await {
+            Ok(standing) => {
+                self.standing = standing;
+                self.known.clear();
+                true
+            }
+            Err(error) => {
+                tracing::warn!(code = "status_failed", %error, "cannot read statuses; trying again");
+                false
+            }
+        }
+    }
+
+    /// Waits for something to change.
+    async fn wait(&mut self, until: Option<UnixTime>) {
+        let left = until.map(|until| until.since(self.clock.unix())).and_then(|left| u64::try_from(left).ok());
+        let pause = left.map_or(IDLE, |left| IDLE.min(Duration::from_secs(left)));
+        let mut roster = self.roster.news();
+        let changed = async {
+            tokio::select! {
+                changed = self.sources.catalogue.changed() => drop(changed),
+                changed = roster.changed() => drop(changed),
+                changed = self.sources.leader.changed() => drop(changed),
+            }
+            sleep(GATHER).await;
+        };
+        let (Ok(()) | Err(_)) = timeout(pause, changed).await;
+    }
+
+    /// One round: whether there is more to write at once, and when time alone changes something.
+    async fn round(&mut self, settled: bool) -> (bool, Option<UnixTime>) {
+        let resources = self.sources.mirrored.borrow().resources.clone();
+        let catalogue = self.sources.catalogue.borrow_and_update().clone();
+        let (Some(resources), Some(catalogue)) = (resources, catalogue) else { return (false, None) };
+        let judgement = block_in_place(|| self.judge(&resources, &catalogue, settled));
+        let mut drafts = self.drafts(judgement.known);
+        drafts.sort_by_key(Draft::urgency);
+        let more = drafts.len() > BATCH;
+        drafts.truncate(BATCH);
+        let failed = self.write(drafts).await;
+        if failed {
+            sleep(IDLE).await;
+        }
+        (more, judgement.until)
+    }
+
+    fn judge(&mut self, resources: &Arc<Resources>, catalogue: &Catalogue, settled: bool) -> Judgement {
+        let compiled = match self.compiled.take() {
+            Some((known, compiled)) if Arc::ptr_eq(&known, resources) => compiled,
+            Some(_) | None => self.compiler.compile(resources, &self.settings),
+        };
+        let sources = compiled.profiles.iter().flat_map(|profile| profile.discoveries().map(Arc::clone));
+        self.keys.watch(sources.collect::<Vec<_>>());
+        let planes = self.roster.all();
+        let keys = self.keys.status();
+        let planes = (settled || !planes.is_empty()).then(|| Counter::new(catalogue, planes));
+        let ground = Ground { resources, compiled: &compiled, keys: &keys, planes, now: self.clock.unix() };
+        let judgement = ground.judge();
+        self.compiled = Some((Arc::clone(resources), compiled));
+        let there = |id: &ObjectId| resources.get(id).is_some();
+        self.known.retain(|id, _| there(id));
+        self.standing.retain(|id, _| there(id));
+        judgement
+    }
+
+    /// The statuses that differ from those that stand.
+    fn drafts(&mut self, all: Vec<(ObjectId, Known)>) -> Vec<Draft> {
+        let (mut drafts, now) = (Vec::new(), self.clock.unix());
+        for (id, known) in all {
+            let former = self.known.get(&id);
+            if former == Some(&known) {
+                continue;
+            }
+            // The same name, but another object: what stood was the former one's.
+            let another = former.is_some_and(|former| former.created != known.created);
+            let before = self.standing.get(&id).filter(|_| !another).cloned().unwrap_or_default();
+            let after = before.next(&known, conditions(&known, &before.conditions, now));
+            if after == before {
+                self.known.insert(id, known);
+            } else {
+                drafts.push(Draft { id, known, before, after });
+            }
+        }
+        drafts
+    }
+
+    /// Whether a write failed.
+    async fn write(&mut self, drafts: Vec<Draft>) -> bool {
+        let (statuses, leader) = (&self.statuses, &self.sources.leader);
+        let written: Vec<(Draft, bool)> = stream::iter(drafts)
+            .map(|draft| async move {
+                let done = *leader.borrow() && written(statuses, &draft).await;
+                (draft, done)
+            })
+            .buffer_unordered(WRITES)
+            .collect()
+            .await;
+        let failed = written.iter().any(|(_, done)| !done);
+        for (draft, _) in written.into_iter().filter(|(_, done)| *done) {
+            self.known.insert(draft.id.clone(), draft.known);
+            self.standing.insert(draft.id, draft.after);
+        }
+        failed
+    }
+}
+
+async fn written(statuses: &Statuses, draft: &Draft) -> bool {
+    match statuses.apply(&draft.id, (&draft.before, &draft.after)).await {
+        Ok(Applied::Stands | Applied::Gone) => true,
+        Err(error) => {
+            tracing::warn!(code = "status_failed", object = %draft.id, %error, "trying again");
+            false
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Statuses at the API server: what stands there, and what is put there.
+//!
+//! A status is applied by our own field manager, so that conditions of others stay. A change that people may want to
+//! hear of becomes an Event as well.
+
+use std::collections::HashMap;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Client, Error, Resource as _};
+use serde_json::{Value, json};
+
+use crate::api::object::{GROUP, Kind, ObjectId, VERSION};
+
+use super::conditions::{Known, Phase};
+use super::document;
+
+/// Who owns the fields of a status.
+pub const FIELD_MANAGER: &str = "entrance-controller";
+/// The kinds that have a status of ours.
+pub const KINDS: [Kind; 4] = [Kind::EntraApplication, Kind::AccessPolicy, Kind::AccessGrant, Kind::TokenRevocation];
+/// The conditions that are ours.
+const OURS: [&str; 5] = ["Accepted", "Programmed", "KeysReady", "Active", "Conflicted"];
+const PAGE: u32 = 500;
+/// Longest note of an event, in bytes.
+const NOTE: usize = 1000;
+
+/// A status.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// The generation that it is about.
+    pub observed: Option<i64>,
+    /// The conditions of ours.
+    pub conditions: Vec<Condition>,
+    /// The phase, of what begins and ends.
+    pub phase: Option<String>,
+    /// The time that is left.
+    pub remaining: Option<String>,
+}
+
+impl Standing {
+    /// The status of an object, given the one that stands.
+    #[must_use]
+    pub fn next(&self, known: &Known, conditions: Vec<Condition>) -> Self {
+        let timed = known.timed.as_ref();
+        Self {
+            observed: Some(known.generation),
+            conditions,
+            phase: timed.map(|timed| timed.phase.as_str().to_owned()),
+            remaining: timed.map(|timed| timed.remaining.clone()),
+        }
+    }
+
+    /// A status as it came from the API server. Others' conditions do not count.
+    #[must_use]
+    pub fn read(status: &Value) -> Self {
+        let text = |name: &str| status.get(name).and_then(Value::as_str).map(str::to_owned);
+        let conditions = status.get("conditions").and_then(Value::as_array).into_iter().flatten();
+        let conditions = conditions.filter_map(|condition| serde_json::from_value::<Condition>(condition.clone()).ok());
+        Self {
+            observed: status.get("observedGeneration").and_then(Value::as_i64),
+            conditions: conditions.filter(|condition| OURS.contains(&&*condition.type_)).collect(),
+            phase: text("phase"),
+            remaining: text("remaining"),
+        }
+    }
+
+    fn render(&self) -> Value {
+        let mut status = json!({"observedGeneration": self.observed, "conditions": self.conditions});
+        if let (Some(members), Some(phase)) = (status.as_object_mut(), &self.phase) {
+            members.insert("phase".to_owned(), json!(phase));
+            members.insert("remaining".to_owned(), json!(self.remaining.clone().unwrap_or_default()));
+        }
+        status
+    }
+
+    fn accepted(&self) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.type_ == "Accepted")
+    }
+}
+
+/// What people may want to hear of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    warning: bool,
+    reason: String,
+    note: String,
+}
+
+/// What to tell of a change: that something is not accepted or accepted again, and each phase but the first if that is
+/// only waiting.
+#[must_use]
+pub fn news(before: &Standing, after: &Standing) -> Vec<News> {
+    let mut news = Vec::new();
+    if let Some(now) = after.accepted() {
+        let then = before.accepted();
+        let changed = then.is_some_and(|then| then.status != now.status || then.reason != now.reason);
+        if changed || (then.is_none() && now.status != "True") {
+            let warning = now.status != "True";
+            news.push(News { warning, reason: now.reason.clone(), note: now.message.clone() });
+        }
+    }
+    if let Some(phase) = after.phase.as_ref().filter(|phase| before.phase.as_ref() != Some(*phase)) {
+        let waiting = before.phase.is_none() && phase == Phase::Pending.as_str();
+        let active = after.conditions.iter().find(|condition| condition.type_ == "Active");
+        if let (Some(active), false) = (active, waiting || phase == Phase::Invalid.as_str()) {
+            news.push(News { warning: false, reason: phase.clone(), note: active.message.clone() });
+        }
+    }
+    news
+}
+
+/// What became of a status that was applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It stands.
+    Stands,
+    /// The object is gone.
+    Gone,
+}
+
+/// The statuses of all objects.
+pub struct Statuses {
+    client: Client,
+    recorder: Recorder,
+}
+
+impl Statuses {
+    /// Statuses that are written by `identity`.
+    #[must_use]
+    pub fn new(client: Client, identity: &str) -> Self {
+        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(identity.to_owned()) };
+        Self { recorder: Recorder::new(client.clone(), reporter), client }
+    }
+
+    /// All that stands.
+    ///
+    /// # Errors
+    /// The API server does not answer, or does not permit it.
+    pub async fn load(&self) -> Result<HashMap<ObjectId, Standing>, Error> {
+        let mut all = HashMap::new();
+        for kind in KINDS {
+            let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource(kind));
+            let mut page = ListParams::default().limit(PAGE);
+            loop {
+                let list = api.list(&page).await?;
+                let standing = |object: &DynamicObject| {
+                    let status = object.data.get("status").map(Standing::read);
+                    document::identity(kind, object).zip(status)
+                };
+                all.extend(list.items.iter().filter_map(standing));
+                match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                    Some(token) => page = page.continue_token(&token),
+                    None => break,
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Puts a status where it belongs, and tells the news.
+    ///
+    /// # Errors
+    /// The API server does not answer, or does not take it.
+    pub async fn apply(&self, id: &ObjectId, (before, after): (&Standing, &Standing)) -> Result<Applied, Error> {
+        let resource = resource(id.kind);
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &id.namespace, &resource);
+        let patch = json!({
+            "apiVersion": format!("{GROUP}/{VERSION}"),
+            "kind": id.kind.as_str(),
+            "metadata": {"name": &*id.name, "namespace": &*id.namespace},
+            "status": after.render(),
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let object = match api.patch_status(&id.name, &params, &Patch::Apply(&patch)).await {
+            Ok(object) => object,
+            Err(Error::Api(status)) if status.code == 404 => return Ok(Applied::Gone),
+            Err(error) => return Err(error),
+        };
+        for news in news(before, after) {
+            self.tell(&object.object_ref(&resource), news).await;
+        }
+        Ok(Applied::Stands)
+    }
+
+    /// An event that cannot be told is not worth a second attempt.
+    async fn tell(&self, about: &ObjectReference, news: News) {
+        let event = Event {
+            type_: if news.warning { EventType::Warning } else { EventType::Normal },
+            reason: news.reason,
+            note: Some(news.note.chars().take(NOTE / 4).collect()),
+            action: "Evaluate".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, about).await {
+            tracing::warn!(code = "event_lost", %error, "an event could not be recorded");
+        }
+    }
+}
+
+fn resource(kind: Kind) -> ApiResource {
+    let (group, version, plural) = document::coordinates(kind);
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind.as_str()), plural)
+}

@@ -1,0 +1,92 @@
+//! The port on which resources are delivered: gRPC, with TLS unless it is loopback, and the health protocol beside it.
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Error, Identity, Server, ServerTlsConfig};
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::server::Delivery;
+
+/// Largest request, in bytes: a subscriber that comes back tells what it holds.
+const MAX_REQUEST: usize = 32 << 20;
+const KEEPALIVE: Duration = Duration::from_secs(20);
+/// For streams that end; they are told to.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A certificate with its key, both PEM.
+pub struct Tls {
+    /// The certificate, and those between it and its authority.
+    pub certificate: Vec<u8>,
+    /// The private key.
+    pub key: Vec<u8>,
+}
+
+/// A port that is not served yet.
+pub struct Door {
+    listener: TcpListener,
+    server: Server,
+}
+
+impl Door {
+    /// A door at this listener.
+    ///
+    /// # Errors
+    /// The certificate or its key cannot be used.
+    pub fn new(listener: TcpListener, tls: Option<&Tls>) -> Result<Self, Error> {
+        let mut server = Server::builder().http2_keepalive_interval(Some(KEEPALIVE)).tcp_nodelay(true);
+        if let Some(tls) = tls {
+            let identity = Identity::from_pem(&tls.certificate, &tls.key);
+            server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
+        }
+        Ok(Self { listener, server })
+    }
+
+    /// Serves until told to stop. Healthy once `ready` says so.
+    ///
+    /// # Errors
+    /// The listener fails.
+    pub async fn serve(
+        mut self,
+        delivery: Delivery,
+        (ready, stop): (watch::Receiver<bool>, CancellationToken),
+    ) -> Result<(), Error> {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        report(&reporter, false).await;
+        let discovery = AggregatedDiscoveryServiceServer::new(delivery).max_decoding_message_size(MAX_REQUEST);
+        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let router = self.server.add_service(health).add_service(discovery);
+        let serving = router.serve_with_incoming_shutdown(incoming, stop.cancelled());
+        let telling = tell(&reporter, ready, &stop);
+        let ending = async {
+            stop.cancelled().await;
+            tokio::time::sleep(FAREWELL).await;
+        };
+        tokio::select! {
+            served = async { tokio::join!(serving, telling).0 } => served,
+            () = ending => Ok(()),
+        }
+    }
+}
+
+async fn report(reporter: &HealthReporter, ready: bool) {
+    let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+    reporter.set_service_status("", status).await;
+    reporter.set_service_status("envoy.service.discovery.v3.AggregatedDiscoveryService", status).await;
+}
+
+async fn tell(reporter: &HealthReporter, mut ready: watch::Receiver<bool>, stop: &CancellationToken) {
+    loop {
+        let now = *ready.borrow_and_update();
+        report(reporter, now).await;
+        tokio::select! {
+            changed = ready.changed() => if changed.is_err() { return },
+            () = stop.cancelled() => return report(reporter, false).await,
+        }
+    }
+}
