@@ -58,6 +58,11 @@ proptest! {
             let ask = ask.aimed(&world, aim);
             let (verdict, steps) = (judged(&snapshot, &ask).verdict, explained(&snapshot, &ask));
             prop_assert_eq!(steps[0].stage, "host");
+            let lenders = steps.iter().filter(|step| step.stage == "grant" && step.outcome.starts_with("lends"));
+            if let Some(grants) = verdict.matched().and_then(|matched| matched.grants.as_deref()) {
+                let lenders: Vec<&str> = lenders.map(|step| step.subject.as_str()).collect();
+                prop_assert!(grants.split(',').all(|grant| lenders.contains(&grant)), "{} {:?}", grants, steps);
+            }
             let clause = verdict.matched().and_then(|matched| matched.clause.as_deref());
             let told = clause.and_then(|clause| find(&steps, "clause", clause));
             match (&verdict, clause) {
