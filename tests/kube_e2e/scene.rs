@@ -34,7 +34,7 @@ pub(crate) struct Running {
 
 pub(crate) fn in_seconds(seconds: i64) -> String {
     let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
-    (now + seconds.seconds()).to_string()
+    now.checked_add(seconds.seconds()).unwrap().to_string()
 }
 
 /// A condition of a status, or null.
@@ -116,20 +116,20 @@ impl Scene {
 
     async fn account(&self, name: &str, rules: Value) {
         let role = format!("{}-{name}", self.namespace);
-        self.create("", "v1", ("ServiceAccount", "serviceaccounts"), json!({"metadata": {"name": name}})).await;
+        self.create("", ("ServiceAccount", "serviceaccounts"), json!({"metadata": {"name": name}})).await;
         let rbac = "rbac.authorization.k8s.io";
         let body = json!({"metadata": {"name": role}, "rules": rules});
-        self.create(rbac, "v1", ("ClusterRole", "clusterroles"), body).await;
+        self.create(rbac, ("ClusterRole", "clusterroles"), body).await;
         let binding = json!({
             "metadata": {"name": role},
             "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": role},
             "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": self.namespace}],
         });
-        self.create(rbac, "v1", ("ClusterRoleBinding", "clusterrolebindings"), binding).await;
+        self.create(rbac, ("ClusterRoleBinding", "clusterrolebindings"), binding).await;
     }
 
-    async fn create(&self, group: &str, version: &str, (kind, plural): (&str, &str), body: Value) -> DynamicObject {
-        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+    async fn create(&self, group: &str, (kind, plural): (&str, &str), body: Value) -> DynamicObject {
+        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural);
         let client = self.server.client(ADMIN).await;
         let api: Api<DynamicObject> = match kind {
             "ClusterRole" | "ClusterRoleBinding" => Api::all_with(client, &resource),
@@ -288,7 +288,7 @@ impl Scene {
             "metadata": {"name": "orders", "labels": {"app": "orders"}},
             "spec": {"containers": [{"name": "app", "image": "app"}], "serviceAccountName": "default"},
         });
-        self.create("", "v1", ("Pod", "pods"), body).await;
+        self.create("", ("Pod", "pods"), body).await;
     }
 
     async fn pod_token(&self) -> Option<String> {

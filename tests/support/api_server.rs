@@ -161,7 +161,10 @@ impl ApiServer {
         });
         let name: String = token.chars().rev().take(32).filter(char::is_ascii_alphanumeric).collect();
         let file = self.directory.join(format!("kubeconfig-{name}"));
-        std::fs::write(&file, config.to_string()).unwrap();
+        // In one step: another test may be reading it.
+        let draft = tempfile::NamedTempFile::new_in(&self.directory).unwrap();
+        std::fs::write(draft.path(), config.to_string()).unwrap();
+        draft.persist(&file).unwrap();
         file
     }
 
