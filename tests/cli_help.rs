@@ -11,7 +11,7 @@ use program::run;
 fn every_command_explains_itself_on_standard_output() {
     let overview = run(["--help"]);
     assert_eq!(overview.code, 0);
-    for command in ["serve", "controller", "check", "token", "completions"] {
+    for command in ["serve", "controller", "check", "token", "crds", "completions"] {
         assert!(overview.out.contains(&format!("\n  {command} ")), "{command}: {}", overview.out);
         let help = run([command, "--help"]);
         assert!(help.code == 0 && help.out.contains("Usage: entrance "), "{command}: {}{}", help.out, help.err);
@@ -37,13 +37,14 @@ fn every_flag_is_described_in_the_reference() {
         &["token", "inspect"],
         &["emulator"],
         &["demo"],
+        &["crds"],
         &["completions"],
     ];
     let optional = |command: &[&str]| matches!(command, ["emulator" | "demo"]) && !cfg!(feature = "emulator");
     for command in all.into_iter().filter(|command| !optional(command)) {
         let help = run([command, &["--help"]].concat());
         let found = flags(&help.out);
-        assert!(found.len() > 2 || command == ["completions"], "{command:?}: {found:?}");
+        assert!(found.len() > 2 || matches!(command, ["completions" | "crds"]), "{command:?}: {found:?}");
         let section = page.split(&format!("\n## entrance {}\n", command.join(" "))).nth(1).unwrap();
         let section = section.split("\n## ").next().unwrap();
         for flag in found {

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::panic, reason = "a test that cannot go on fails")]
 
+#[path = "goldens/crds.rs"]
+mod crds;
 #[path = "goldens/reasons.rs"]
 mod reasons;
 
@@ -25,4 +27,14 @@ fn golden(path: &str, wanted: &str) {
 #[test]
 fn reasons_are_documented() {
     golden("docs/reasons.md", &reasons::page());
+}
+
+#[test]
+fn the_chart_holds_the_definitions() {
+    let files = crds::files();
+    for (path, wanted) in &files {
+        golden(path, wanted);
+    }
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/entrance-crds/templates");
+    assert_eq!((files.len(), fs::read_dir(chart).unwrap().count()), (4, 4), "a file for each, and no other");
 }

@@ -84,6 +84,7 @@ fn said(outcome: &'static str, reason: &'static str, matched: Option<&Matched>) 
         route: matched.map(|matched| matched.route.to_string()),
         clause: matched.and_then(|matched| matched.clause.as_ref().map(ToString::to_string)),
         challenge: Vec::new(),
+        grants: matched.and_then(|matched| matched.grants.as_ref().map(ToString::to_string)),
     }
 }
 

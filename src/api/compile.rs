@@ -122,6 +122,8 @@ struct Referred {
     target: Option<ObjectId>,
     faults: Vec<Fault>,
     exists: bool,
+    /// A broken revocation closes it.
+    spoiled: bool,
     application: Option<Arc<Application>>,
     grants: Vec<Grant>,
 }
@@ -136,6 +138,7 @@ impl Referred {
         application
             && self.grants == other.grants
             && self.exists == other.exists
+            && self.spoiled == other.spoiled
             && self.target == other.target
             && self.faults == other.faults
     }
@@ -226,7 +229,10 @@ impl Compiler {
             };
             self.policies.push(read);
         }
-        faults.extend(grants.values().flatten().map(|grant| nowhere(grant)));
+        for grant in grants.values().flatten() {
+            faults.extend(grant::read(grant, None).faults);
+            faults.push(nowhere(grant));
+        }
         faults
     }
 
@@ -234,9 +240,10 @@ impl Compiler {
         let faults = Faults::of(&object.id);
         let target = reference::application(&Node::top(&object.body, "spec", &faults), &object.id, resources);
         let exists = target.as_ref().is_some_and(|target| resources.get(target).is_some());
-        let sound = target.as_ref().filter(|target| !self.spoiled.covers(target));
+        let spoiled = target.as_ref().is_some_and(|target| self.spoiled.covers(target));
+        let sound = target.as_ref().filter(|_| !spoiled);
         let application = sound.and_then(|target| self.applications.get(target)?.read.application.clone());
-        Referred { target, faults: faults.into_vec(), exists, application, grants: Vec::new() }
+        Referred { target, faults: faults.into_vec(), exists, spoiled, application, grants: Vec::new() }
     }
 }
 
@@ -317,6 +324,7 @@ fn read_policy(object: &Arc<Object>, uses: Referred) -> ReadOnce<ReadPolicy, Ref
         target: uses.target.as_ref(),
         application: uses.application.as_deref(),
         exists: uses.exists,
+        spoiled: uses.spoiled,
         grants: &uses.grants,
     };
     let read = policy::read(object, &reference, faults);

@@ -38,7 +38,7 @@ pub fn policy(object: &Object) -> Option<ObjectId> {
     Some(ObjectId { kind: Kind::AccessPolicy, namespace: Arc::clone(&object.id.namespace), name: name.into() })
 }
 
-/// Reads a grant for a policy with this application.
+/// Reads a grant for a policy with this application. Without one, names of tenants and groups mean nothing yet.
 #[must_use]
 pub fn read(object: &Object, application: Option<&Application>) -> ReadGrant {
     let faults = Faults::of(&object.id);
@@ -51,7 +51,10 @@ pub fn read(object: &Object, application: Option<&Application>) -> ReadGrant {
 
 fn grant(spec: &Node<'_, '_>, id: &ObjectId, application: Option<&Application>) -> Option<Grant> {
     let policy = spec.field("policyRef");
-    let _is_reference = policy.object(&["name"]) && policy.field("name").need("write the name of an AccessPolicy");
+    if policy.object(&["name"]) {
+        let named = policy.field("name");
+        let _is_name = named.need("write the name of an AccessPolicy") && named.text(253).is_some();
+    }
     let subject = subject(&spec.field("subject"), application);
     let roles = spec.field("roles");
     let roles = roles.need("list the roles to lend").then(|| roles.each(&ROLES, name)).flatten();
@@ -81,12 +84,15 @@ fn subject(node: &Node<'_, '_>, application: Option<&Application>) -> Option<Sub
     }
     let (tenant, oid) = (node.field("tenant"), node.field("oid"));
     let (client, group) = (node.field("client"), node.field("group"));
+    if tenant.is_present() && !oid.is_present() {
+        tenant.fault("belongs to an `oid`; add that, or remove it");
+    }
     match (oid.is_present(), client.is_present(), group.is_present()) {
         (true, false, false) => {
             let known =
                 tenant.need("write the tenant that the `oid` belongs to").then(|| tenant.text(NAME)).flatten()?;
             let found = application.and_then(|application| application.tenant(known));
-            if found.is_none() {
+            if found.is_none() && application.is_some() {
                 tenant.fault(format!("`{known}` is no tenant of the policy's application"));
             }
             Some(Subject::Principal { tenant: found?, oid: guid(&oid)? })
@@ -96,7 +102,7 @@ fn subject(node: &Node<'_, '_>, application: Option<&Application>) -> Option<Sub
             let known = group.text(NAME)?;
             let named = || application.and_then(|application| application.groups.get(known).copied());
             let found = Guid::parse(known).or_else(named);
-            if found.is_none() {
+            if found.is_none() && application.is_some() {
                 group.fault(format!(
                     "`{known}` is neither a group's object id nor a name in `groups` of the application"
                 ));

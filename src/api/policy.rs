@@ -80,6 +80,8 @@ pub(super) struct Reference<'a> {
     pub(super) application: Option<&'a Application>,
     /// Whether anything is there.
     pub(super) exists: bool,
+    /// Whether a broken revocation closes it.
+    pub(super) spoiled: bool,
     /// Roles lent inside the policy.
     pub(super) grants: &'a [Grant],
 }
@@ -155,7 +157,7 @@ fn selector(node: &Node<'_, '_>) -> Option<Selector> {
     if !labels.need("write the labels of the pods, as in {app: orders}") {
         return Some(Selector::EveryPod);
     }
-    let read = labels.texts(&LABELS).map(|labels| {
+    let read = labels.labels(&LABELS).map(|labels| {
         Selector::Labels(labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
     });
     Some(read.unwrap_or(Selector::EveryPod))
@@ -166,6 +168,9 @@ fn unresolved(spec: &Node<'_, '_>, reference: &Reference<'_>) {
     let node = spec.field("applicationRef");
     match (reference.application, reference.exists) {
         (Some(_), _) => {}
+        (None, true) if reference.spoiled => node.reference_fault(format!(
+            "refers to {target}, for which a TokenRevocation is invalid, so that none of its tokens counts; mend that one first"
+        )),
         (None, true) => node.reference_fault(format!("refers to {target}, which is invalid; mend that one first")),
         (None, false) => node.reference_fault(format!("refers to {target}, which is not there")),
     }
@@ -275,6 +280,11 @@ fn methods(node: &Node<'_, '_>) -> Option<Methods> {
         item.fault(format!("`{text}` must be a method in upper case, as in GET"));
         None
     })?;
+    for (at, method) in methods.iter().enumerate() {
+        if methods.iter().take(at).any(|other| other == method) {
+            node.fault(format!("names `{method}` twice"));
+        }
+    }
     Some(if methods.is_empty() { Methods::All } else { Methods::Only(methods) })
 }
 

@@ -10,6 +10,11 @@ use serde_json::{Map, Value};
 
 use super::fault::{Faults, FieldPath, Step};
 
+/// Longest key of a label: a prefix of 253 characters, a slash, a name of 63.
+pub const LABEL_KEY: usize = 317;
+/// Longest value of a label.
+pub const LABEL_VALUE: usize = 63;
+
 /// A place in a resource, and what stands there.
 #[derive(Clone, Copy)]
 pub struct Node<'v, 'p> {
@@ -104,12 +109,12 @@ impl<'v, 'p> Node<'v, 'p> {
         true
     }
 
-    /// A text of at most `most` bytes, at least one.
+    /// A text of at most `most` characters, at least one.
     pub fn text(&self, most: usize) -> Option<&'v str> {
         let value = self.value?;
         match value.as_str() {
-            Some(text) if (1..=most).contains(&text.len()) => Some(text),
-            Some(_) => self.refuse(format!("must have 1 to {most} bytes")),
+            Some(text) if (1..=most).contains(&text.len()) || (1..=most).contains(&text.chars().count()) => Some(text),
+            Some(_) => self.refuse(format!("must have 1 to {most} characters")),
             None => self.refuse(format!("must be a string, not {}", kind(value))),
         }
     }
@@ -190,8 +195,8 @@ impl<'v, 'p> Node<'v, 'p> {
         Node { value: present(Some(value)), faults: self.faults, above: Some(self), step: Name::Index(at) }
     }
 
-    /// The members of a map of texts with so many entries.
-    pub fn texts(&self, bounds: &RangeInclusive<usize>) -> Option<Vec<(&'v str, &'v str)>> {
+    /// The members of a map of labels with so many entries.
+    pub fn labels(&self, bounds: &RangeInclusive<usize>) -> Option<Vec<(&'v str, &'v str)>> {
         let value = self.value?;
         let members = match value.as_object() {
             Some(members) if bounds.contains(&members.len()) => members,
@@ -200,8 +205,11 @@ impl<'v, 'p> Node<'v, 'p> {
         };
         let text = |(name, _): (&'v String, &'v Value)| {
             let text = self.field(name);
+            if name.len() > LABEL_KEY {
+                return text.refuse(format!("must have a key of at most {LABEL_KEY} characters"));
+            }
             text.need("write a string").then_some(())?;
-            text.text(512).map(|text| (name.as_str(), text))
+            text.text(LABEL_VALUE).map(|text| (name.as_str(), text))
         };
         let read: Vec<Option<_>> = members.iter().map(text).collect();
         read.into_iter().collect()

@@ -12,7 +12,7 @@ use crate::token::Profile;
 use crate::token::revocation::{Revocations, Revoked};
 
 use super::application::{NAME, guid};
-use super::fault::{Fault, Faults};
+use super::fault::{About, Fault, Faults, FieldPath};
 use super::object::{Kind, Object, ObjectId, Resources};
 use super::read::Node;
 
@@ -61,6 +61,9 @@ impl Revocation {
         let mut all = Self::default();
         for object in resources.of(Kind::TokenRevocation) {
             let ReadRevocation { application, revoked, faults } = read(object);
+            if application.as_ref().is_some_and(|application| resources.get(application).is_none()) {
+                all.faults.push(nothing(object));
+            }
             match (application, revoked) {
                 (Some(application), Some(revoked)) => all.revoked.entry(application).or_default().push(revoked),
                 (Some(application), None) => drop(all.spoiled.applications.insert(application)),
@@ -81,6 +84,12 @@ impl Revocation {
         };
         profiles.iter().filter_map(of).collect()
     }
+}
+
+fn nothing(object: &Object) -> Fault {
+    let path = FieldPath::root().field("spec").field("applicationRef");
+    let problem = "names an EntraApplication that is not there".into();
+    Fault { object: object.id.clone(), path, problem, about: About::Reference }
 }
 
 /// Reads a revocation.

@@ -27,6 +27,8 @@ pub(super) enum Command {
     /// Work with tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Print the custom resource definitions for `kubectl apply --server-side -f -`.
+    Crds(CrdsArgs),
     /// Print a script that completes commands and flags in a shell.
     Completions(CompletionsArgs),
     /// Run an Entra ID stand-in for development and tests.
@@ -238,6 +240,22 @@ pub(super) struct InspectArgs {
     /// How to print the result.
     #[arg(long, short = 'o', value_enum, default_value_t = Format::Text)]
     pub(super) output: Format,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CrdsArgs {
+    /// How to print them: YAML documents, or one JSON List.
+    #[arg(long, short = 'o', value_enum, default_value_t = Markup::Yaml)]
+    pub(super) output: Markup,
+}
+
+/// How objects are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Markup {
+    /// YAML documents.
+    Yaml,
+    /// JSON.
+    Json,
 }
 
 #[derive(Args, Debug)]

@@ -6,6 +6,7 @@ mod args;
 mod check;
 mod completions;
 mod controller;
+mod crds;
 mod keys;
 mod logging;
 mod offline;
@@ -87,6 +88,7 @@ fn dispatch(command: Command) -> Result<Outcome, UsageError> {
         Command::Controller(args) => controller::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Token(TokenCommand::Inspect(args)) => token::run(&args),
+        Command::Crds(args) => crds::run(&args),
         Command::Completions(args) => Ok(completions::run(&args)),
         #[cfg(feature = "emulator")]
         Command::Emulator(args) => emulator::run(&args),

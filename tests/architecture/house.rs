@@ -48,7 +48,7 @@ const FOREIGN: [(&str, &[&str]); 20] = [
     ("rcgen", &["emulator"]),
     ("regex_automata", &["policy"]),
     ("reqwest", &["entra", "demo"]),
-    ("saphyr", &["emulator"]),
+    ("saphyr", &["cli", "emulator"]),
     ("saphyr_parser", &["files"]),
     ("tonic", &["envoy", "delivery"]),
     ("tonic_health", &["envoy", "delivery"]),

@@ -14,5 +14,7 @@ mod token_world;
 
 mod cached;
 mod keys;
+mod lent;
+mod revoked;
 mod scene;
 mod worlds;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use entrance::api::compile::{Compiler, Settings};
+use entrance::api::fault::Fault;
 use entrance::authorize::Authorizer;
 use entrance::authorize::decision::Decision;
 use entrance::authorize::ports::{Decide as _, Keys, Outcome};
@@ -38,6 +39,7 @@ applications:
   spec:
     clientId: aaaaaaaa-0000-4000-8000-000000000002
     tenants: [{id: 11111111-1111-4111-8111-111111111111, name: contoso}]
+more: []
 policies:
 - apiVersion: entrance.dev/v1alpha1
   kind: AccessPolicy
@@ -200,15 +202,40 @@ impl Scene {
         self.publish();
     }
 
-    /// Compiles the resources and publishes the world.
+    /// Puts one more resource in, and publishes what comes of it.
+    pub(crate) fn add(&self, resource: Value) {
+        self.documents.lock().unwrap()["more"].as_array_mut().unwrap().push(resource);
+        self.publish();
+    }
+
+    /// The same for a broken one; what is wrong.
+    pub(crate) fn add_broken(&self, resource: Value) -> String {
+        self.documents.lock().unwrap()["more"].as_array_mut().unwrap().push(resource);
+        self.compiled().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Takes away what was added.
+    pub(crate) fn restore(&self) {
+        self.documents.lock().unwrap()["more"] = json!([]);
+        self.publish();
+    }
+
+    /// Compiles the resources, which are sound, and publishes the world.
     pub(crate) fn publish(&self) {
+        let faults = self.compiled();
+        assert!(faults.is_empty(), "{faults:?}");
+    }
+
+    fn compiled(&self) -> Vec<Fault> {
         let documents = self.documents.lock().unwrap();
-        let all = ["applications", "policies"].iter().flat_map(|kind| documents[kind].as_array().unwrap().clone());
+        let all =
+            ["applications", "policies", "more"].iter().flat_map(|kind| documents[kind].as_array().unwrap().clone());
         let resources = resources(all.map(document));
         let compiled = self.compiler.lock().unwrap().compile(&resources, &Settings::default());
-        assert!(compiled.faults.is_empty(), "{:?}", compiled.faults);
         let generation = self.authorizer.world().map_or(1, |world| world.generation.saturating_add(1));
-        self.authorizer.publish(Arc::new(World::new(generation, compiled.snapshot, &compiled.profiles)));
+        let world = World::new(generation, compiled.snapshot, &compiled.profiles).revoking(compiled.revocations);
+        self.authorizer.publish(Arc::new(world));
+        compiled.faults
     }
 
     /// What is said to a request with this token, at once; `None`: keys have to be asked for first.

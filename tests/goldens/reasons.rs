@@ -143,6 +143,10 @@ const REMEDIES: &[(&str, &str)] = &[
         "let the client ask for a scope of this API; App ID URIs of v1 tokens belong into `audiences`",
     ),
     ("token_expired", "get a new token; if it is new, compare clocks"),
+    (
+        "token_revoked",
+        "sign in again for a token issued later; a TokenRevocation says why, or is broken and says so in its status",
+    ),
     ("token_not_yet_valid", "compare clocks; `clockSkew` allows 60 seconds unless set"),
     ("token_issued_in_future", "compare clocks; `clockSkew` allows 60 seconds unless set"),
     ("token_lifetime_excessive", "raise `maxTokenLifetime`, if a token lifetime policy of yours is the cause"),

@@ -93,6 +93,7 @@ impl ApiServer {
         SHARED.get_or_init(Self::start).await
     }
 
+    /// A server of the test's own, for those that stop it.
     pub(crate) async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap().keep();
         let [client, peer, api] = free_ports();
@@ -161,10 +162,10 @@ impl ApiServer {
         });
         let name: String = token.chars().rev().take(32).filter(char::is_ascii_alphanumeric).collect();
         let file = self.directory.join(format!("kubeconfig-{name}"));
-        // In one step: another test may be reading it.
-        let draft = tempfile::NamedTempFile::new_in(&self.directory).unwrap();
-        std::fs::write(draft.path(), config.to_string()).unwrap();
-        draft.persist(&file).unwrap();
+        // Others may be reading the one that is there.
+        let fresh = tempfile::NamedTempFile::new_in(&self.directory).unwrap();
+        std::fs::write(&fresh, config.to_string()).unwrap();
+        fresh.persist(&file).unwrap();
         file
     }
 

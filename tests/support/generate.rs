@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use entrance::clock::UnixTime;
 use entrance::identity::{Caller, CallerKind, Claims, Groups, Guid};
+use entrance::policy::grant::{Grant, Subject};
 use entrance::policy::rules::{GroupOverage, Methods, Mode, Preflight};
 use entrance::reason::ReasonCode;
 use proptest::collection::vec;
@@ -57,6 +58,7 @@ const ROLES: [&str; 3] = ["A", "B", "C"];
 const SCOPES: [&str; 2] = ["read", "write"];
 const CONTEXTS: [&str; 2] = ["c1", "c2"];
 const CLIENTS: [&str; 2] = ["client-1", "client-2"];
+const SUBJECTS: [&str; 3] = ["oid-1", "a", "x@y"];
 const GROUPS: [&str; 2] = [GROUP, "33333333-0000-4000-8000-000000000002"];
 const TENANTS: [&str; 2] = ["11111111-0000-4000-8000-000000000001", "11111111-0000-4000-8000-000000000002"];
 const HEADERS: [(&str, &str); 16] = [
@@ -152,9 +154,10 @@ fn policy() -> impl Strategy<Value = PolicyPlan> {
     let how =
         (mode, select(vec![Preflight::Deny, Preflight::Allow]), select(vec![GroupOverage::Deny, GroupOverage::Graph]));
     let deny = weighted(0.95, prop_oneof![4 => Just(Vec::new()), 1 => vec(entry(), 1..3)]);
-    let rest = (weighted(0.95, select(&APPLICATIONS[..])), deny, vec(route(), 0..6), prop::bool::weighted(0.02));
+    let rest =
+        (weighted(0.95, select(&APPLICATIONS[..])), deny, vec(route(), 0..6), prop::bool::weighted(0.02), grants());
     (who, hosts, how, rest).prop_map(|((namespace, name, created), hosts, (mode, preflight, overage), rest)| {
-        let (application, deny, routes, poison) = rest;
+        let (application, deny, routes, poison, grants) = rest;
         PolicyPlan {
             id: (namespace, name.into()),
             created,
@@ -166,8 +169,34 @@ fn policy() -> impl Strategy<Value = PolicyPlan> {
             deny,
             routes,
             poison,
+            grants,
         }
     })
+}
+
+/// None, or a few, that have not begun, hold, or are over.
+pub(crate) fn grants() -> impl Strategy<Value = Vec<Grant>> {
+    let subject = prop_oneof![
+        (select(guids(&TENANTS)), select(&SUBJECTS[..]))
+            .prop_map(|(tenant, oid)| Subject::Principal { tenant, oid: oid.into() }),
+        select(&CLIENTS[..]).prop_map(|client| Subject::Client(client.into())),
+        select(guids(&GROUPS)).prop_map(Subject::Group),
+    ];
+    let window = prop_oneof![3 => Just((-100, 100)), 1 => Just((0, 1)), 1 => Just((-100, 0)), 1 => Just((1, 100))];
+    let grant = (subject, subsequence(&ROLES[..], 1..=2), window).prop_map(|(subject, roles, (from, until))| Grant {
+        name: "shop/grant".into(),
+        subject,
+        roles: roles.into_iter().map(Box::from).collect(),
+        not_before: NOW.plus(from),
+        expires_at: NOW.plus(until),
+    });
+    let few = vec(grant, 1..4).prop_map(|mut grants: Vec<Grant>| {
+        for (at, grant) in grants.iter_mut().enumerate() {
+            grant.name = format!("shop/g{at}").into();
+        }
+        grants
+    });
+    prop_oneof![2 => Just(Vec::new()), 1 => few]
 }
 
 /// A world of one to four policies.
@@ -184,7 +213,7 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
 
 /// A caller with any of its facts.
 pub(crate) fn caller() -> impl Strategy<Value = Caller> {
-    let who = (kind(), select(guids(&TENANTS)), select(vec!["oid-1", "a", "x@y"]), select(&CLIENTS[..]));
+    let who = (kind(), select(guids(&TENANTS)), select(&SUBJECTS[..]), select(&CLIENTS[..]));
     let holds = (subsequence(&ROLES[..], 0..=3), subsequence(&SCOPES[..], 0..=2), subsequence(&CONTEXTS[..], 0..=2));
     let groups = weighted(0.8, subsequence(guids(&GROUPS), 0..=2));
     let how = (any::<bool>(), of(select(vec![0_i64, 100, 150, 300])), of(0..3_i64));

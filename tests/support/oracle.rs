@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use entrance::clock::UnixTime;
 use entrance::identity::{Caller, CallerKind, Groups};
+use entrance::policy::grant::Subject;
 use entrance::policy::rules::{Access, Entry, GroupOverage, Methods, Mode, Policy, Preflight, Route};
 
 use crate::conditions::{CONDITIONS, Facts};
@@ -25,6 +26,8 @@ pub(crate) struct Said {
     pub(crate) clause: Option<String>,
     /// What the client is asked to come back with.
     pub(crate) challenge: Vec<String>,
+    /// The grants without which it would not be allowed.
+    pub(crate) grants: Option<String>,
 }
 
 fn deny(reason: &'static str) -> Said {
@@ -243,7 +246,40 @@ fn at(spot: Spot<'_>, spots: &[Spot<'_>], read: &Read<'_>) -> Said {
         Token::Caller(caller, Some(verified_for)) if **verified_for == *application.0 => caller,
         Token::Caller(..) | Token::None => return deny("internal_error"),
     };
-    entries(spot, [guardrails, refuse, admit], caller, read)
+    let lists = [guardrails, refuse, admit];
+    let own = entries(spot, lists, caller, read);
+    match borrowing(spot.policy, caller, read.now) {
+        Some((caller, grants)) if own.outcome != "allow" => {
+            let said = entries(spot, lists, &caller, read);
+            let grants = (said.outcome == "allow").then_some(grants);
+            Said { grants, ..said }
+        }
+        Some(_) | None => own,
+    }
+}
+
+/// The caller with everything that is lent at the moment, and the grants that bring a role which the caller lacks.
+fn borrowing(policy: &Policy, caller: &Caller, now: UnixTime) -> Option<(Caller, String)> {
+    let mut richer = caller.clone();
+    let mut names = Vec::new();
+    for grant in &policy.grants {
+        let meant = match &grant.subject {
+            Subject::Principal { tenant, oid } => *tenant == caller.tenant && *oid == caller.subject,
+            Subject::Client(client) => *client == caller.client && caller.kind != CallerKind::User,
+            Subject::Group(group) => matches!(&caller.groups, Groups::Known(groups) if groups.contains(group)),
+        };
+        let over = now.0 < grant.not_before.0 || grant.expires_at.0 <= now.0;
+        if over || !meant || grant.roles.iter().all(|role| caller.roles.contains(role)) {
+            continue;
+        }
+        names.push(grant.name.to_string());
+        let mut roles = richer.roles.to_vec();
+        roles.extend(grant.roles.iter().cloned());
+        roles.sort();
+        roles.dedup();
+        richer.roles = roles.into_iter().collect();
+    }
+    (!names.is_empty()).then(|| (richer, names.join(",")))
 }
 
 /// How an entry came out.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use entrance::identity::{ApplicationId, Caller, CallerKind, Guid};
 use entrance::policy::condition::Condition;
+use entrance::policy::grant::Grant;
 use entrance::policy::host::HostPattern;
 use entrance::policy::rules::{
     Access, Entry, GroupOverage, Methods, Mode, Poison, Policy, PolicyId, Preflight, Route, Seniority,
@@ -38,6 +39,7 @@ pub(crate) struct PolicyPlan {
     pub(crate) deny: Option<Vec<EntryPlan>>,
     pub(crate) routes: Vec<RoutePlan>,
     pub(crate) poison: bool,
+    pub(crate) grants: Vec<Grant>,
 }
 
 /// A route.
@@ -152,7 +154,7 @@ impl PolicyPlan {
         };
         let id = PolicyId { namespace: self.id.0.into(), name: self.id.1.as_str().into() };
         Policy {
-            grants: Vec::new(),
+            grants: self.grants.clone(),
             seniority: Seniority { created: self.created, id },
             mode: self.mode,
             preflight: self.preflight,
@@ -207,6 +209,7 @@ impl fmt::Debug for PolicyPlan {
         write!(f, "policy {namespace}/{name} created {} {:?} on {:?}", self.created, self.mode, self.hosts)?;
         write!(f, " app {:?} overage {:?} preflight {:?}", self.application, self.overage, self.preflight)?;
         write!(f, "{} deny {:?}", if self.poison { " POISONED" } else { "" }, self.deny)?;
+        self.grants.iter().try_for_each(|grant| write!(f, "\n    {grant:?}"))?;
         self.routes.iter().try_for_each(|route| write!(f, "\n    {route:?}"))
     }
 }

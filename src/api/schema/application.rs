@@ -41,7 +41,7 @@ pub struct EntraApplicationSpec {
     pub client_id: String,
     /// Further audiences, each exact: v1 tokens carry App ID URIs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 512)))]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 512), regex(pattern = "^[!-~]+$")))]
     pub audiences: Option<Vec<String>>,
     /// The token versions that count; V2 if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,11 +53,11 @@ pub struct EntraApplicationSpec {
     pub allowed_clients: Option<Vec<String>>,
     /// The app roles that the API defines; misspelt roles in policies are then reported.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256), inner(length(min = 1, max = 256)))]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 256), regex(pattern = super::NAME)))]
     pub roles: Option<Vec<String>>,
     /// The scopes that the API defines; misspelt scopes in policies are then reported.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256), inner(length(min = 1, max = 256)))]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 256), regex(pattern = super::NAME)))]
     pub scopes: Option<Vec<String>>,
     /// Groups that policies may name; tokens carry their object ids.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,10 +70,14 @@ pub struct EntraApplicationSpec {
     /// The longest time between nbf and exp that is accepted, as in 30h (the default); 60s to 48h.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32), regex(pattern = super::DURATION))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('60s') && duration(self) <= duration('48h')")
+        .message("must be 60s to 48h"))]
     pub max_token_lifetime: Option<String>,
     /// How far clocks may differ, as in 60s (the default); at most 300s.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32), regex(pattern = super::DURATION))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('0s') && duration(self) <= duration('300s')")
+        .message("must be 0s to 300s"))]
     pub clock_skew: Option<String>,
     /// Signing keys, if they are not to be discovered from the authority.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,7 +121,7 @@ pub struct Tenant {
     pub id: String,
     /// The name that policies may use for it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = 256), regex(pattern = super::NAME))]
     pub name: Option<String>,
 }
 
@@ -125,7 +129,7 @@ pub struct Tenant {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Group {
     /// The name that policies use for it.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = 256), regex(pattern = super::NAME))]
     pub name: String,
     /// The group's object id.
     #[schemars(length(max = 36), regex(pattern = super::GUID))]
@@ -148,7 +152,7 @@ pub struct Keys {
 pub struct StaticJwks {
     /// The key set (RFC 7517) as JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 65536))]
+    #[schemars(length(min = 1, max = 1_048_576))]
     pub inline: Option<String>,
     /// A ConfigMap of this namespace that holds it; it must carry the label `entrance.dev/jwks: "true"`.
     #[serde(skip_serializing_if = "Option::is_none")]

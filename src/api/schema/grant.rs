@@ -32,7 +32,7 @@ pub struct AccessGrantSpec {
     /// To whom.
     pub subject: GrantSubject,
     /// The roles that are lent.
-    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 256)))]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 256), regex(pattern = super::NAME)))]
     pub roles: Vec<String>,
     /// From this moment on; at once if absent.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,21 +12,68 @@ pub mod policy;
 pub mod revocation;
 pub mod status;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use std::collections::BTreeMap;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
 use kube::CustomResourceExt as _;
 
 /// What every GUID looks like in a token.
 const GUID: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
 /// `8h`, `90s`, `1h30m`.
 const DURATION: &str = "^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,9}s)?$";
+/// Names: no control characters, no space at either end.
+const NAME: &str = r"^[^\s[:cntrl:]]([^[:cntrl:]]*[^\s[:cntrl:]])?$";
+/// Scopes are one word of visible ASCII without quotes and backslashes (RFC 6749 §3.3).
+const SCOPE: &str = r"^[!#-\[\]-~]+$";
+/// `orders.example.com`, `*.example.com`, `*`, `[2001:db8::1]`.
+const HOST: &str = r"^(\*|(\*\.)?[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*|\[[0-9A-Fa-f:.]+\])$";
+/// Helm leaves a definition alone when its chart goes: with the definition all objects of its kind would go, too.
+const KEEP: (&str, &str) = ("helm.sh/resource-policy", "keep");
 
 /// All definitions, in the order in which they are printed.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    vec![
+    let described = [
         application::EntraApplication::crd(),
         policy::AccessPolicy::crd(),
         grant::AccessGrant::crd(),
         revocation::TokenRevocation::crd(),
-    ]
+    ];
+    described.into_iter().map(installed).collect()
+}
+
+/// A definition as it is installed.
+fn installed(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
+    let keep = (KEEP.0.to_owned(), KEEP.1.to_owned());
+    definition.metadata.annotations.get_or_insert_with(BTreeMap::new).extend([keep]);
+    for version in &mut definition.spec.versions {
+        let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
+        if let Some(schema) = schema {
+            // What the derive says of the whole is about Rust.
+            let spec = schema.properties.as_ref().and_then(|properties| properties.get("spec"));
+            schema.description = spec.and_then(|spec| spec.description.clone());
+            without_null(schema);
+        }
+    }
+    definition
+}
+
+/// The API server drops a `null` where the schema has no place for it, and so `null` is as good as absent for the CEL
+/// rules, too, as it is for the compiler.
+fn without_null(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    if let Some(values) = &mut schema.enum_ {
+        values.retain(|value| !value.0.is_null());
+    }
+    schema.properties.iter_mut().flat_map(BTreeMap::values_mut).for_each(without_null);
+    match &mut schema.items {
+        Some(JSONSchemaPropsOrArray::Schema(items)) => without_null(items),
+        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(without_null),
+        None => {}
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        without_null(values);
+    }
 }

@@ -36,7 +36,7 @@ pub struct AccessPolicySpec {
     /// The application whose tokens count.
     pub application_ref: ApplicationRef,
     /// The hosts: exact, or *.example.com for one or more labels; * only with a selector.
-    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 253)))]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 253), regex(pattern = super::HOST)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub hosts: Vec<String>,
     /// Only sidecars of pods with these labels enforce the policy.
@@ -154,15 +154,15 @@ pub struct AccessEntry {
     pub clients: Option<Vec<String>>,
     /// Roles, any of which suffices.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 256)))]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 256), regex(pattern = super::NAME)))]
     pub roles: Option<Vec<String>>,
     /// Roles, all of which are needed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 256)))]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 256), regex(pattern = super::NAME)))]
     pub all_roles: Option<Vec<String>>,
     /// Scopes, any of which suffices. Users only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 256)))]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 256), regex(pattern = super::SCOPE)))]
     pub scopes: Option<Vec<String>>,
     /// Groups, by a name of the application or by object id, any of which suffices.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,6 +175,8 @@ pub struct AccessEntry {
     /// The longest time since the user signed in, as in 8h.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32), regex(pattern = super::DURATION))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('8760h')")
+        .message("must be 1s to 8760h"))]
     pub max_session_age: Option<String>,
     /// Authentication contexts that the session must satisfy, all of them; a client that can step up is asked to.
     #[serde(skip_serializing_if = "Option::is_none")]
