@@ -1,7 +1,7 @@
 //! A namespace of a real API server with the example in it, and our processes under accounts that may do no more than
 //! they need.
 
-use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use entrance::emulator::{self, Emulator, MintRequest};
@@ -23,6 +23,8 @@ pub(crate) struct Scene {
     /// The host of its policy: a host belongs to one namespace.
     host: String,
     emulator: std::sync::Arc<Emulator>,
+    /// The last token of the pod: it still has that while the API server is away.
+    kept: Mutex<String>,
 }
 
 /// A process, and the directory with its token.
@@ -74,7 +76,8 @@ impl Scene {
     async fn on(server: &'static ApiServer, prefix: &str) -> Self {
         let emulator = std::sync::Arc::new(Emulator::start(emulator::Options::default()).await.unwrap());
         let namespace = server.namespace(prefix).await;
-        let scene = Self { server, host: format!("{namespace}.example.com"), namespace, emulator };
+        let scene =
+            Self { server, host: format!("{namespace}.example.com"), namespace, emulator, kept: Mutex::default() };
         scene.accounts().await;
         scene
     }
@@ -87,6 +90,7 @@ impl Scene {
             namespace,
             host: self.host.clone(),
             emulator: std::sync::Arc::clone(&self.emulator),
+            kept: Mutex::default(),
         }
     }
 
@@ -267,16 +271,11 @@ impl Scene {
     /// A sidecar with a token that is bound to its pod.
     pub(crate) async fn sidecar_at(&self, address: &str, more: &[&str]) -> Running {
         let directory = tempfile::tempdir().unwrap();
-        let (file, kept) =
-            (directory.path().join("token"), Path::new("/tmp").join(format!("{}-token", self.namespace)));
-        // While the API server is away a pod still has the token that it had.
-        match self.pod_token().await {
-            Some(token) => {
-                std::fs::write(&kept, &token).unwrap();
-                std::fs::write(&file, token).unwrap();
-            }
-            None => drop(std::fs::copy(&kept, &file).unwrap()),
+        let file = directory.path().join("token");
+        if let Some(token) = self.pod_token().await {
+            *self.kept.lock().unwrap() = token;
         }
+        std::fs::write(&file, self.kept.lock().unwrap().as_bytes()).unwrap();
         let url = format!("http://{address}");
         let flags = ["--controller", &url, "--controller-token", file.to_str().unwrap()];
         let server = Server::serve(&[&flags, more].concat()).await;
