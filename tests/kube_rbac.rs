@@ -3,6 +3,7 @@
 #![cfg(feature = "emulator")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(clippy::indexing_slicing, reason = "a missing member fails the test")]
 
 #[path = "support/api_server.rs"]
 #[expect(dead_code, reason = "other tests stop the server and act as others")]
