@@ -1,5 +1,6 @@
 //! Delivery over loopback, both ends of it: who gets what, what a change sends, refusals, reconnects, TLS, the disk.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stdout, reason = "a measurement is shown")]
 
 #[path = "delivery/scene.rs"]
 mod scene;
@@ -34,8 +35,8 @@ async fn a_sidecar_gets_its_namespace_and_what_its_labels_match_and_nothing_else
     client.settles(&wanted).await;
     // what it asks for plays no part
     let mut greedy = scene.client("shop:app=orders").await;
-    let mut request = DeltaDiscoveryRequest::default();
-    request.resource_names_subscribe = vec!["AccessPolicy/billing/bills".to_owned()];
+    let resource_names_subscribe = vec!["AccessPolicy/billing/bills".to_owned()];
+    let request = DeltaDiscoveryRequest { resource_names_subscribe, ..DeltaDiscoveryRequest::default() };
     greedy.say(request).await;
     greedy.settles(&wanted).await;
     let mut gateway = scene.client("gateway").await;

@@ -213,6 +213,109 @@ pub fn remaining(seconds: i64) -> String {
 /// After how many seconds less what [`remaining`] says changes.
 #[must_use]
 pub fn until_change(seconds: i64) -> i64 {
-    let unit = [86_400, 3600, 60].into_iter().find(|worth| seconds >= *worth).unwrap_or(seconds.max(1));
-    seconds.checked_rem(unit).unwrap_or(0).saturating_add(1)
+    match [86_400, 3600, 60].into_iter().find(|unit| seconds >= *unit) {
+        Some(unit) => seconds.checked_rem(unit).unwrap_or(0).saturating_add(1),
+        None => seconds.max(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KeysKnown, Known, Phase, Planes, Timed, conditions, remaining, until_change};
+    use crate::api::fault::{About, Fault, FieldPath};
+    use crate::api::object::{Kind, ObjectId};
+    use crate::clock::UnixTime;
+
+    fn fault(about: About) -> Fault {
+        let object = ObjectId { kind: Kind::AccessPolicy, namespace: "shop".into(), name: "orders".into() };
+        Fault { object, path: FieldPath::root().field("spec"), problem: "is wrong".into(), about }
+    }
+
+    fn planes(hold: usize, all: usize, refused: Option<&str>) -> Option<Planes> {
+        Some(Planes { hold, all, refused: refused.map(str::to_owned) })
+    }
+
+    #[test]
+    fn each_finding_has_its_status_reason_and_message() {
+        let known = |faults: Vec<Fault>| Known { generation: 7, faults, ..Known::default() };
+        let timed = Timed { phase: Phase::Expired, message: "over".to_owned(), remaining: String::new() };
+        let host = || fault(About::Host { winner: None });
+        for (known, wanted) in [
+            (known(vec![]), "Accepted True Accepted valid"),
+            (known(vec![fault(About::Reference), fault(About::Invalid)]), "Accepted False Invalid spec: is wrong"),
+            (known(vec![host(), fault(About::Reference)]), "Accepted False RefNotResolved spec: is wrong"),
+            (known(vec![host()]), "Conflicted True HostOwnedElsewhere spec: is wrong"),
+            (
+                Known { planes: planes(3, 3, None), ..known(vec![]) },
+                "Programmed True Programmed 3/3 data planes at generation 7",
+            ),
+            (
+                Known { planes: planes(2, 3, None), ..known(vec![]) },
+                "Programmed False Pending 2/3 data planes at generation 7",
+            ),
+            (
+                Known { planes: planes(2, 3, Some("pod a: no")), ..known(vec![]) },
+                "Programmed False Refused 2/3 data planes at generation 7; one refused it: pod a: no",
+            ),
+            (
+                Known { planes: planes(0, 0, None), ..known(vec![]) },
+                "Programmed Unknown NoDataPlane no data plane subscribes to it",
+            ),
+            (Known { keys: Some(KeysKnown::Ready(2)), ..known(vec![]) }, "KeysReady True Fetched 2 signing keys count"),
+            (
+                Known { keys: Some(KeysKnown::Missing("none".to_owned())), ..known(vec![]) },
+                "KeysReady False Unavailable none",
+            ),
+            (Known { timed: Some(timed), ..known(vec![]) }, "Active False Expired over"),
+        ] {
+            let all = conditions(&known, &[], UnixTime(0));
+            let told: Vec<String> =
+                all.iter().map(|one| format!("{} {} {} {}", one.type_, one.status, one.reason, one.message)).collect();
+            assert!(told.iter().any(|one| one == wanted), "{wanted}: {told:?}");
+            assert!(all.iter().all(|one| one.observed_generation == Some(7)));
+        }
+    }
+
+    #[test]
+    fn a_transition_time_changes_with_the_status_only_and_what_is_unknown_is_left() {
+        let at = |known: &Known, before: &[_], now| conditions(known, before, UnixTime(now));
+        let ready = Known { planes: planes(1, 1, None), keys: Some(KeysKnown::Ready(1)), ..Known::default() };
+        let first = at(&ready, &[], 10);
+        let same = at(&Known { generation: 2, ..ready.clone() }, &first, 20);
+        assert!(
+            same.iter().all(|one| one.last_transition_time.0.as_second() == 10 && one.observed_generation == Some(2))
+        );
+        let fewer = at(&Known { planes: planes(0, 1, None), ..ready.clone() }, &same, 30);
+        let times = |all: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]| -> Vec<(String, i64)> {
+            all.iter().map(|one| (one.type_.clone(), one.last_transition_time.0.as_second())).collect()
+        };
+        let wanted = [("Accepted", 10), ("Programmed", 30), ("KeysReady", 10)];
+        assert_eq!(times(&fewer), wanted.map(|(kind, time)| (kind.to_owned(), time)));
+        let unknown = at(&Known { keys: Some(KeysKnown::Unasked), ..Known::default() }, &fewer, 40);
+        assert_eq!(times(&unknown), wanted.map(|(kind, time)| (kind.to_owned(), time)));
+    }
+
+    #[test]
+    fn the_time_left_is_told_roughly_and_looked_at_again_when_it_changes() {
+        for (seconds, told) in [
+            (200_000, "2d"),
+            (86_400, "1d"),
+            (86_399, "23h"),
+            (3600, "1h"),
+            (3599, "59m"),
+            (60, "1m"),
+            (59, "<1m"),
+            (1, "<1m"),
+            (0, ""),
+        ] {
+            assert_eq!(remaining(seconds), told, "{seconds}");
+        }
+        for seconds in (1_i64..4000).chain([86_399, 86_400, 200_000]) {
+            let later = seconds.saturating_sub(until_change(seconds));
+            assert_ne!(remaining(later), remaining(seconds), "{seconds}");
+            if seconds >= 60 {
+                assert_eq!(remaining(later.saturating_add(1)), remaining(seconds), "{seconds}");
+            }
+        }
+    }
 }

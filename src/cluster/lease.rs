@@ -44,7 +44,7 @@ pub async fn run(client: Client, candidate: Candidate, leader: watch::Sender<boo
             Ok(Err(error)) => tracing::warn!(code = "lease_failed", %error, "trying again"),
             Err(_) => tracing::warn!(code = "lease_failed", error = "no answer in time", "trying again"),
         }
-        let leads = election.leads();
+        let leads = election.leads(Instant::now());
         if leader.send_replace(leads) != leads {
             tracing::info!(code = "leader", leads, identity = election.candidate.identity, "leadership changed");
         }
@@ -66,8 +66,8 @@ struct Election {
 }
 
 impl Election {
-    fn leads(&self) -> bool {
-        self.held_until.is_some_and(|until| Instant::now() < until)
+    fn leads(&self, now: Instant) -> bool {
+        self.held_until.is_some_and(|until| now < until)
     }
 
     async fn attempt(&mut self) -> Result<(), Error> {
@@ -76,7 +76,7 @@ impl Election {
             let lease = self.claim(Lease::default());
             return self.settle(self.leases.create(&PostParams::default(), &lease).await, started);
         };
-        if !self.may_take(&lease) {
+        if !self.may_take(&lease, Instant::now()) {
             self.held_until = None;
             return Ok(());
         }
@@ -97,14 +97,13 @@ impl Election {
     }
 
     /// Whether the lease is ours, was given back, or was not renewed for its whole duration as seen from here.
-    fn may_take(&mut self, lease: &Lease) -> bool {
+    fn may_take(&mut self, lease: &Lease, now: Instant) -> bool {
         let spec = lease.spec.as_ref();
         let holder = spec.and_then(|spec| spec.holder_identity.clone()).unwrap_or_default();
         if holder.is_empty() || holder == self.candidate.identity {
             return true;
         }
         let renewed = spec.and_then(|spec| spec.renew_time.clone());
-        let now = Instant::now();
         match &self.seen {
             Some((known, at, since)) if *known == holder && *at == renewed => now.duration_since(*since) > DURATION,
             Some(_) | None => {
@@ -137,7 +136,7 @@ impl Election {
 
     /// Gives the lease back, so that another one need not wait.
     async fn resign(&mut self) {
-        if !self.leads() {
+        if !self.leads(Instant::now()) {
             return;
         }
         let given_back = async {
@@ -155,5 +154,69 @@ impl Election {
                 tracing::warn!(code = "lease_failed", "could not give the lease back; it ends by itself")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Candidate, DURATION, Election};
+    use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+    use kube::api::Api;
+    use kube::{Client, Config};
+    use tokio::time::Instant;
+
+    fn election() -> Election {
+        crate::token::install_crypto().unwrap();
+        let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        let candidate = Candidate { namespace: "entrance".into(), name: "lease".into(), identity: "me".into() };
+        Election { leases: Api::namespaced(client, "entrance"), candidate, seen: None, held_until: None }
+    }
+
+    fn lease(holder: Option<&str>, renewed: i64) -> Lease {
+        let renew_time = Some(MicroTime(k8s_openapi::jiff::Timestamp::from_second(renewed).unwrap()));
+        let holder_identity = holder.map(str::to_owned);
+        Lease { spec: Some(LeaseSpec { holder_identity, renew_time, ..LeaseSpec::default() }), ..Lease::default() }
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_taken_when_it_is_free_ours_or_was_seen_unrenewed_for_its_duration() {
+        let (mut election, start) = (election(), Instant::now());
+        for free in [Lease::default(), lease(None, 1), lease(Some(""), 1), lease(Some("me"), 1)] {
+            assert!(election.may_take(&free, start), "{free:?}");
+        }
+        // Another's, however old its own clock says it is, is watched for the whole duration first.
+        for (holder, renewed, after, taken) in [
+            ("other", 1, 0, false),
+            ("other", 1, 15, false),
+            ("other", 2, 17, false),
+            ("third", 2, 34, false),
+            ("third", 2, 49, false),
+            ("third", 2, 50, true),
+        ] {
+            let now = start.checked_add(Duration::from_secs(after)).unwrap();
+            assert_eq!(election.may_take(&lease(Some(holder), renewed), now), taken, "{holder} {after}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_leader_gives_up_by_itself_before_the_lease_can_end() {
+        let (mut election, start) = (election(), Instant::now());
+        assert!(!election.leads(start));
+        election.settle(Ok(Lease::default()), start).unwrap();
+        assert!(election.leads(start));
+        assert!(!election.leads(start.checked_add(DURATION.saturating_sub(Duration::from_secs(1))).unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_claim_counts_transitions_and_keeps_what_it_renews() {
+        let election = election();
+        let ours = election.claim(lease(Some("other"), 1)).spec.unwrap();
+        assert_eq!((ours.holder_identity.as_deref(), ours.lease_transitions), (Some("me"), Some(1)));
+        let acquired = ours.acquire_time.clone();
+        let again = election.claim(Lease { spec: Some(ours), ..Lease::default() }).spec.unwrap();
+        assert_eq!((again.lease_transitions, again.acquire_time), (Some(1), acquired));
     }
 }

@@ -205,3 +205,55 @@ fn resource(kind: Kind) -> ApiResource {
     let (group, version, plural) = document::coordinates(kind);
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind.as_str()), plural)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Standing, news};
+    use serde_json::{Value, json};
+
+    fn condition(kind: &str, status: &str, reason: &str) -> Value {
+        json!({"type": kind, "status": status, "reason": reason, "message": "m", "lastTransitionTime": "2026-01-01T00:00:00Z"})
+    }
+
+    fn standing(conditions: &[Value], phase: Option<&str>) -> Standing {
+        Standing::read(&json!({"observedGeneration": 1, "conditions": conditions, "phase": phase, "remaining": phase}))
+    }
+
+    #[test]
+    fn a_status_survives_the_api_server_without_what_others_wrote() {
+        let ours = [condition("Accepted", "True", "Accepted")];
+        let mixed =
+            standing(&[ours[0].clone(), condition("Synced", "True", "GitOps"), json!("broken")], Some("Active"));
+        assert_eq!(mixed, standing(&ours, Some("Active")));
+        assert_eq!(Standing::read(&mixed.render()), mixed);
+    }
+
+    #[test]
+    fn events_tell_of_transitions_only() {
+        let yes = || condition("Accepted", "True", "Accepted");
+        let no = |reason| condition("Accepted", "False", reason);
+        let active = |status| condition("Active", status, "x");
+        let nothing = Standing::default();
+        let good = standing(&[yes()], None);
+        let bad = standing(&[no("Invalid")], None);
+        let pending = standing(&[yes(), active("False")], Some("Pending"));
+        let running = standing(&[yes(), active("True")], Some("Active"));
+        let over = standing(&[yes(), active("False")], Some("Expired"));
+        for (before, after, told) in [
+            (&nothing, &good, &[][..]),
+            (&nothing, &bad, &["Invalid"]),
+            (&good, &bad, &["Invalid"]),
+            (&bad, &good, &["Accepted"]),
+            (&bad, &standing(&[no("RefNotResolved")], None), &["RefNotResolved"]),
+            (&bad, &bad, &[]),
+            (&nothing, &pending, &[]),
+            (&nothing, &running, &["Active"]),
+            (&pending, &running, &["Active"]),
+            (&running, &over, &["Expired"]),
+            (&running, &running, &[]),
+        ] {
+            let reasons: Vec<String> = news(before, after).into_iter().map(|news| news.reason).collect();
+            assert_eq!(reasons, told, "{before:?} {after:?}");
+        }
+    }
+}

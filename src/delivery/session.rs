@@ -163,3 +163,149 @@ impl Session {
         self.refused.iter().map(|(name, (_, why))| (name, why))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
+
+    use envoy_types::pb::google::rpc::Status;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::Session;
+    use crate::api::object::Object;
+    use crate::delivery::subscription::Subscription;
+    use crate::delivery::wire::Parcel;
+
+    type View = BTreeMap<Arc<str>, Parcel>;
+
+    /// One step of a stream's life.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// The controller's state becomes this: a version for each name that is there.
+        Change(Vec<Option<u8>>),
+        /// These names are refused from here on.
+        Refuse(BTreeSet<usize>),
+        /// So many responses reach the subscriber and are answered.
+        Exchange(usize),
+        /// A response reaches the subscriber, and the stream breaks before the answer comes back.
+        LoseAnswer,
+        /// The stream breaks.
+        Reconnect,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => prop::collection::vec(prop::option::of(0_u8..3), 6).prop_map(Step::Change),
+            1 => prop::collection::btree_set(0_usize..6, 0..3).prop_map(Step::Refuse),
+            3 => (1_usize..4).prop_map(Step::Exchange),
+            1 => Just(Step::LoseAnswer),
+            1 => Just(Step::Reconnect),
+        ]
+    }
+
+    fn view(versions: &[Option<u8>]) -> View {
+        let parcel = |(at, version): (usize, &Option<u8>)| {
+            let body = json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("m{at}")},
+                "data": {"version": version.as_ref()?},
+            });
+            let object = Object::new(body.as_object()?.clone()).ok()??;
+            let parcel = Parcel::resource(&object);
+            Some((Arc::clone(&parcel.name), parcel))
+        };
+        versions.iter().enumerate().filter_map(parcel).collect()
+    }
+
+    struct World {
+        view: View,
+        refuse: BTreeSet<usize>,
+        /// What was ever refused on this stream.
+        doubted: BTreeSet<usize>,
+        session: Session,
+        subscription: Subscription,
+    }
+
+    impl World {
+        /// One response and its answer; `false` if there is nothing to send.
+        fn exchange(&mut self, answered: bool) -> bool {
+            let Some(response) = self.session.send(&self.view, 1) else { return false };
+            let named = |at: &usize| format!("ConfigMap/default/m{at}");
+            let bad: Vec<String> = self.refuse.iter().map(named).collect();
+            let mut touched = response.resources.iter().map(|one| &one.name).chain(&response.removed_resources);
+            let answer = if touched.any(|name| bad.contains(name)) {
+                let mut answer = Subscription::default().take(&response).answer;
+                answer.error_detail = Some(Status { code: 3, message: "no".to_owned(), ..Status::default() });
+                answer
+            } else {
+                self.subscription.take(&response).answer
+            };
+            if answered {
+                self.session.hear(&answer);
+            }
+            true
+        }
+
+        fn reconnect(&mut self) {
+            self.session = Session::begin(&self.subscription.subscribe());
+            self.doubted.clone_from(&self.refuse);
+        }
+
+        fn apply(&mut self, step: Step) {
+            match step {
+                Step::Change(versions) => self.view = view(&versions),
+                Step::Refuse(names) => {
+                    self.doubted.extend(&names);
+                    self.refuse = names;
+                }
+                Step::Exchange(count) => assert!((0..count).filter(|_| self.exchange(true)).count() <= count),
+                Step::LoseAnswer => {
+                    self.exchange(false);
+                    self.reconnect();
+                }
+                Step::Reconnect => self.reconnect(),
+            }
+        }
+
+        fn held(&self) -> BTreeMap<String, String> {
+            self.subscription.entries().map(|(name, version, _)| (name.to_owned(), version.to_owned())).collect()
+        }
+
+        fn wanted(&self) -> BTreeMap<String, String> {
+            self.view.iter().map(|(name, parcel)| (name.to_string(), parcel.version.to_string())).collect()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happened_the_subscriber_ends_with_what_it_may_see(steps in prop::collection::vec(step(), 0..24)) {
+            let mut world = World {
+                view: View::new(),
+                refuse: BTreeSet::new(),
+                doubted: BTreeSet::new(),
+                session: Session::default(),
+                subscription: Subscription::default(),
+            };
+            steps.into_iter().for_each(|step| world.apply(step));
+            // It comes to rest although something may be refused, and then lacks nothing but that.
+            let responses = (0..64).take_while(|_| world.exchange(true)).count();
+            prop_assert!(responses < 64, "never at rest");
+            let refused: BTreeSet<String> = world.session.refused().map(|(name, _)| name.to_string()).collect();
+            let doubted: BTreeSet<String> = world.doubted.iter().map(|at| format!("ConfigMap/default/m{at}")).collect();
+            prop_assert!(refused.is_subset(&doubted), "a companion of what was refused stays out: {:?}", refused);
+            let sound = |all: BTreeMap<String, String>| -> BTreeMap<String, String> {
+                all.into_iter().filter(|(name, _)| !refused.contains(name)).collect()
+            };
+            prop_assert_eq!(sound(world.held()), sound(world.wanted()));
+            // A new stream, and nobody refuses any more.
+            world.refuse.clear();
+            world.reconnect();
+            while world.exchange(true) {}
+            prop_assert_eq!(world.held(), world.wanted());
+            let acknowledged: BTreeMap<String, String> =
+                world.session.held().iter().map(|(name, version)| (name.to_string(), version.to_string())).collect();
+            prop_assert_eq!(acknowledged, world.wanted());
+        }
+    }
+}

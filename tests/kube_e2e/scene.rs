@@ -1,7 +1,7 @@
 //! A namespace of a real API server with the example in it, and our processes under accounts that may do no more than
 //! they need.
 
-use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use entrance::emulator::{self, Emulator, MintRequest};
@@ -23,6 +23,8 @@ pub(crate) struct Scene {
     /// The host of its policy: a host belongs to one namespace.
     host: String,
     emulator: std::sync::Arc<Emulator>,
+    /// The last token of the pod: it still has that while the API server is away.
+    kept: Mutex<String>,
 }
 
 /// A process, and the directory with its token.
@@ -34,7 +36,7 @@ pub(crate) struct Running {
 
 pub(crate) fn in_seconds(seconds: i64) -> String {
     let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
-    (now + seconds.seconds()).to_string()
+    now.checked_add(seconds.seconds()).unwrap().to_string()
 }
 
 /// A condition of a status, or null.
@@ -74,7 +76,8 @@ impl Scene {
     async fn on(server: &'static ApiServer, prefix: &str) -> Self {
         let emulator = std::sync::Arc::new(Emulator::start(emulator::Options::default()).await.unwrap());
         let namespace = server.namespace(prefix).await;
-        let scene = Self { server, host: format!("{namespace}.example.com"), namespace, emulator };
+        let scene =
+            Self { server, host: format!("{namespace}.example.com"), namespace, emulator, kept: Mutex::default() };
         scene.accounts().await;
         scene
     }
@@ -87,6 +90,7 @@ impl Scene {
             namespace,
             host: self.host.clone(),
             emulator: std::sync::Arc::clone(&self.emulator),
+            kept: Mutex::default(),
         }
     }
 
@@ -116,20 +120,20 @@ impl Scene {
 
     async fn account(&self, name: &str, rules: Value) {
         let role = format!("{}-{name}", self.namespace);
-        self.create("", "v1", ("ServiceAccount", "serviceaccounts"), json!({"metadata": {"name": name}})).await;
+        self.create("", ("ServiceAccount", "serviceaccounts"), json!({"metadata": {"name": name}})).await;
         let rbac = "rbac.authorization.k8s.io";
         let body = json!({"metadata": {"name": role}, "rules": rules});
-        self.create(rbac, "v1", ("ClusterRole", "clusterroles"), body).await;
+        self.create(rbac, ("ClusterRole", "clusterroles"), body).await;
         let binding = json!({
             "metadata": {"name": role},
             "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": role},
             "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": self.namespace}],
         });
-        self.create(rbac, "v1", ("ClusterRoleBinding", "clusterrolebindings"), binding).await;
+        self.create(rbac, ("ClusterRoleBinding", "clusterrolebindings"), binding).await;
     }
 
-    async fn create(&self, group: &str, version: &str, (kind, plural): (&str, &str), body: Value) -> DynamicObject {
-        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+    async fn create(&self, group: &str, (kind, plural): (&str, &str), body: Value) -> DynamicObject {
+        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural);
         let client = self.server.client(ADMIN).await;
         let api: Api<DynamicObject> = match kind {
             "ClusterRole" | "ClusterRoleBinding" => Api::all_with(client, &resource),
@@ -267,16 +271,11 @@ impl Scene {
     /// A sidecar with a token that is bound to its pod.
     pub(crate) async fn sidecar_at(&self, address: &str, more: &[&str]) -> Running {
         let directory = tempfile::tempdir().unwrap();
-        let (file, kept) =
-            (directory.path().join("token"), Path::new("/tmp").join(format!("{}-token", self.namespace)));
-        // While the API server is away a pod still has the token that it had.
-        match self.pod_token().await {
-            Some(token) => {
-                std::fs::write(&kept, &token).unwrap();
-                std::fs::write(&file, token).unwrap();
-            }
-            None => drop(std::fs::copy(&kept, &file).unwrap()),
+        let file = directory.path().join("token");
+        if let Some(token) = self.pod_token().await {
+            *self.kept.lock().unwrap() = token;
         }
+        std::fs::write(&file, self.kept.lock().unwrap().as_bytes()).unwrap();
         let url = format!("http://{address}");
         let flags = ["--controller", &url, "--controller-token", file.to_str().unwrap()];
         let server = Server::serve(&[&flags, more].concat()).await;
@@ -288,7 +287,7 @@ impl Scene {
             "metadata": {"name": "orders", "labels": {"app": "orders"}},
             "spec": {"containers": [{"name": "app", "image": "app"}], "serviceAccountName": "default"},
         });
-        self.create("", "v1", ("Pod", "pods"), body).await;
+        self.create("", ("Pod", "pods"), body).await;
     }
 
     async fn pod_token(&self) -> Option<String> {

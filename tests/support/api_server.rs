@@ -93,6 +93,7 @@ impl ApiServer {
         SHARED.get_or_init(Self::start).await
     }
 
+    /// A server of the test's own, for those that stop it.
     pub(crate) async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap().keep();
         let [client, peer, api] = free_ports();

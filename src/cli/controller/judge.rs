@@ -175,3 +175,31 @@ fn moment(object: &Object, field: &str) -> Option<UnixTime> {
 fn full_name(id: &ObjectId) -> String {
     format!("{}/{}", id.namespace, id.name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Period;
+    use crate::clock::UnixTime;
+    use crate::cluster::conditions::Phase;
+
+    fn period(from: Option<i64>, until: i64, hindered: bool) -> Period {
+        let hindered = hindered.then_some("not approved");
+        Period { hindered, from: from.map(UnixTime), until: Some(UnixTime(until)), end: "it ends" }
+    }
+
+    #[test]
+    fn a_phase_follows_from_the_time_and_says_when_it_changes() {
+        for (period, now, phase, change) in [
+            (period(None, 1000, false), 0, Phase::Active, Some(41)), // 16m, then 15m
+            (period(None, 1000, false), 999, Phase::Active, Some(1000)),
+            (period(None, 1000, false), 1000, Phase::Expired, None),
+            (period(Some(10), 1000, false), 9, Phase::Pending, Some(10)),
+            (period(Some(10), 1000, false), 10, Phase::Active, Some(41)),
+            (period(None, 1000, true), 0, Phase::Pending, Some(1000)),
+            (period(None, 1000, true), 2000, Phase::Expired, None),
+        ] {
+            let (timed, until) = period.at(UnixTime(now));
+            assert_eq!((timed.phase, until), (phase, change.map(UnixTime)), "{now}: {}", timed.message);
+        }
+    }
+}
