@@ -172,8 +172,8 @@ const MEANT: [&str; 9] =
 /// A text of `most` characters that fits.
 fn longest(schema: &Value, place: &Place, (text, most): (&str, usize)) -> Option<String> {
     let elements = ["hosts", "tenants", "groups", "clients", "allowedClients", "authContexts"];
-    let element = |name: &&str| place.path.ends_with(']') && place.path.contains(&format!(".{name}["));
-    if MEANT.iter().any(|end| place.path.ends_with(end)) || elements.iter().any(|name| element(&name)) {
+    let element = |name: &str| place.path.ends_with(']') && place.path.contains(&format!(".{name}["));
+    if MEANT.iter().any(|end| place.path.ends_with(end)) || elements.iter().any(|name| element(name)) {
         return None;
     }
     if ["Age", "Lifetime", "clockSkew"].iter().any(|end| place.path.ends_with(end)) || schema["format"] == "date-time" {
@@ -208,7 +208,7 @@ fn another(item: &Value, at: usize, place: &Place) -> Value {
             };
             members.iter().map(vary).collect::<Map<_, _>>().into()
         }
-        other => other.clone(),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_)) => other.clone(),
     }
 }
 

@@ -13,8 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use entrance::api::schema::definitions;
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -188,12 +188,28 @@ impl ApiServer {
 
     /// A token of a service account for these audiences; without any, for the API server.
     pub(crate) async fn account_token(&self, namespace: &str, account: &str, audiences: &[&str]) -> String {
-        let api: Api<ServiceAccount> = Api::namespaced(self.client(ADMIN).await, namespace);
+        self.token((namespace, account), None, audiences).await
+    }
+
+    /// The same, bound to a pod as a projected volume has it.
+    pub(crate) async fn pod_token(&self, namespace: &str, bound: (&str, &Pod), audiences: &[&str]) -> String {
+        let (account, pod) = bound;
+        let reference = BoundObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Pod".to_owned()),
+            name: Some(pod.name_any()),
+            uid: pod.uid(),
+        };
+        self.token((namespace, account), Some(reference), audiences).await
+    }
+
+    async fn token(&self, of: (&str, &str), to: Option<BoundObjectReference>, audiences: &[&str]) -> String {
+        let api: Api<ServiceAccount> = Api::namespaced(self.client(ADMIN).await, of.0);
         let audiences = audiences.iter().map(|audience| (*audience).to_owned()).collect::<Vec<_>>();
-        let spec =
-            TokenRequestSpec { audiences: (!audiences.is_empty()).then_some(audiences), ..TokenRequestSpec::default() };
+        let audiences = (!audiences.is_empty()).then_some(audiences);
+        let spec = TokenRequestSpec { audiences, bound_object_ref: to, ..TokenRequestSpec::default() };
         let request = TokenRequest { spec: Some(spec), ..TokenRequest::default() };
-        let answer = api.create_token_request(account, &PostParams::default(), &request).await.unwrap();
+        let answer = api.create_token_request(of.1, &PostParams::default(), &request).await.unwrap();
         answer.status.unwrap().token.unwrap()
     }
 }

@@ -1,0 +1,148 @@
+//! The roles of `examples/kubernetes/rbac.yaml` are enough for what the accounts do, and for nothing more: the API server
+//! itself is asked.
+#![cfg(feature = "emulator")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(clippy::indexing_slicing, reason = "a missing member fails the test")]
+
+#[path = "support/api_server.rs"]
+#[expect(dead_code, reason = "other tests stop the server and act as others")]
+mod api_server;
+
+use std::sync::Arc;
+
+use entrance::clock::SystemClock;
+use entrance::cluster::review::{Holder, ReviewFault, Reviewer};
+use entrance::files::yaml;
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use kube::Client;
+use kube::api::{Api, PostParams};
+use serde_json::{Value, json};
+
+use api_server::{ADMIN, ApiServer};
+
+const SYSTEM: &str = "entrance-system";
+const CONTROLLER: &str = "entrance-controller";
+const SERVER: &str = "entrance-server";
+const READ: [&str; 3] = ["get", "list", "watch"];
+const KINDS: [&str; 4] = ["entraapplications", "accesspolicies", "accessgrants", "tokenrevocations"];
+
+/// Creates every object of the file.
+async fn apply(client: &Client) {
+    for document in yaml::parse(include_bytes!("../examples/kubernetes/rbac.yaml")).unwrap() {
+        let object = document.body;
+        let api_version = object["apiVersion"].as_str().unwrap();
+        let base = if api_version == "v1" { "/api/v1".to_owned() } else { format!("/apis/{api_version}") };
+        let scope = object["metadata"]["namespace"].as_str().map(|name| format!("/namespaces/{name}"));
+        let plural = format!("{}s", object["kind"].as_str().unwrap().to_lowercase());
+        let at = format!("{base}{}/{plural}?fieldValidation=Strict", scope.unwrap_or_default());
+        let request = http::Request::post(at).header("content-type", "application/json");
+        let request = request.body(serde_json::to_vec(&object).unwrap()).unwrap();
+        client.request::<Value>(request).await.unwrap_or_else(|error| panic!("{}: {error}", object["metadata"]));
+    }
+}
+
+/// Whether an account may do something: a verb, and `group/resource` or `group/resource/subresource`, perhaps of one name.
+async fn may(client: &Client, account: &str, ask: (&str, &str, &str), namespace: &str) -> bool {
+    let (verb, what, name) = ask;
+    let mut parts = what.split('/');
+    let (group, resource) = (parts.next().unwrap(), parts.next().unwrap());
+    let review: SubjectAccessReview = serde_json::from_value(json!({
+        "metadata": {},
+        "spec": {
+            "user": format!("system:serviceaccount:{SYSTEM}:{account}"),
+            "groups": ["system:serviceaccounts", format!("system:serviceaccounts:{SYSTEM}"), "system:authenticated"],
+            "resourceAttributes": {
+                "verb": verb, "group": group, "resource": resource, "name": name, "namespace": namespace,
+                "subresource": parts.next().unwrap_or_default(),
+            },
+        },
+    }))
+    .unwrap();
+    let answer = Api::all(client.clone()).create(&PostParams::default(), &review).await.unwrap();
+    answer.status.unwrap().allowed
+}
+
+/// What an account may do in every namespace.
+fn everywhere(account: &str) -> Vec<(&'static str, String)> {
+    let kinds = KINDS.iter().map(|kind| format!("entrance.dev/{kind}"));
+    let read = kinds.chain(["gateway.networking.k8s.io/referencegrants".to_owned(), "/configmaps".to_owned()]);
+    let mut all: Vec<_> = read.flat_map(|what| READ.map(|verb| (verb, what.clone()))).collect();
+    if account == CONTROLLER {
+        all.extend(KINDS.iter().map(|kind| ("patch", format!("entrance.dev/{kind}/status"))));
+        all.push(("create", "authentication.k8s.io/tokenreviews".to_owned()));
+        all.push(("get", "/pods".to_owned()));
+        all.extend(["create", "patch"].map(|verb| (verb, "events.k8s.io/events".to_owned())));
+    }
+    all
+}
+
+#[tokio::test]
+async fn each_account_may_do_what_it_does_and_nothing_else() {
+    let server = ApiServer::shared().await;
+    let client = server.client(ADMIN).await;
+    apply(&client).await;
+    let namespace = server.namespace("users").await;
+    let others =
+        ["/secrets", "/services", "/serviceaccounts", "/serviceaccounts/token", "/nodes", "/pods/exec", "/pods/log"];
+    let groups = ["apps/deployments", "coordination.k8s.io/leases", "rbac.authorization.k8s.io/clusterroles", "*/*"];
+    let kinds = KINDS.iter().flat_map(|kind| [format!("entrance.dev/{kind}"), format!("entrance.dev/{kind}/status")]);
+    let known =
+        ["gateway.networking.k8s.io/referencegrants", "/configmaps", "/pods", "events.k8s.io/events", "/events"];
+    let reviews = ["authentication.k8s.io/tokenreviews", "authorization.k8s.io/subjectaccessreviews"];
+    let all = others.into_iter().chain(groups).chain(known).chain(reviews).map(str::to_owned).chain(kinds);
+    let verbs = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "impersonate", "*"];
+    let all: Vec<String> = all.collect();
+    for account in [CONTROLLER, SERVER] {
+        let allowed = everywhere(account);
+        for what in &all {
+            for verb in verbs {
+                let wanted = allowed.iter().any(|(known, of)| *known == verb && of == what);
+                let found = may(&client, account, (verb, what, ""), &namespace).await;
+                assert_eq!(found, wanted, "{account} {verb} {what}");
+            }
+        }
+        let leases = "coordination.k8s.io/leases";
+        for (verb, name, wanted) in [
+            ("create", "", true),
+            ("get", CONTROLLER, true),
+            ("update", CONTROLLER, true),
+            ("delete", CONTROLLER, false),
+            ("get", "another", false),
+            ("update", "another", false),
+            ("list", "", false),
+        ] {
+            let found = may(&client, account, (verb, leases, name), SYSTEM).await;
+            assert_eq!(found, wanted && account == CONTROLLER, "{account} {verb} {name}");
+        }
+    }
+    holders_are_told(server, &namespace).await;
+}
+
+/// The controller's account says who holds a token: enough for reviews, whatever the holder may do himself.
+async fn holders_are_told(server: &ApiServer, namespace: &str) {
+    let admin = server.client(ADMIN).await;
+    let accounts: Api<ServiceAccount> = Api::namespaced(admin.clone(), namespace);
+    let account = serde_json::from_value(json!({"metadata": {"name": "orders"}})).unwrap();
+    accounts.create(&PostParams::default(), &account).await.unwrap();
+    let pods: Api<Pod> = Api::namespaced(admin, namespace);
+    let pod = json!({
+        "metadata": {"name": "orders-0", "labels": {"app": "orders"}},
+        "spec": {"serviceAccountName": "orders", "containers": [{"name": "app", "image": "app"}]},
+    });
+    let pod = pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+    let controller = server.account_token(SYSTEM, CONTROLLER, &[]).await;
+    let reviewer = Reviewer::new(server.client(&controller).await, Arc::new(SystemClock));
+    let unbound = server.account_token(namespace, "orders", &["entrance"]).await;
+    let (of, account) = (Arc::from(namespace), Arc::from("orders"));
+    assert_eq!(reviewer.holder(&unbound).await, Ok(Holder { namespace: of, account, pod: None }));
+    let bound = server.pod_token(namespace, ("orders", &pod), &["entrance"]).await;
+    let holder = reviewer.holder(&bound).await.unwrap();
+    let (name, labels) = holder.pod.unwrap();
+    assert_eq!((&*name, labels), ("orders-0", [("app".to_owned(), "orders".to_owned())].into()));
+    let other = server.account_token(namespace, "orders", &[]).await;
+    for refused in [&*other, ADMIN, "rubbish"] {
+        assert_eq!(reviewer.holder(refused).await, Err(ReviewFault::Refused), "{refused}");
+    }
+}
