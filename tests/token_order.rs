@@ -176,6 +176,20 @@ fn a_token_may_have_16_kib_and_not_one_byte_more() {
 }
 
 #[test]
+fn a_header_may_have_4_kib_encoded_and_not_more() {
+    let profile = token_plain::profile();
+    let judged = |bytes: usize| {
+        let mut draft = Draft::of("U2");
+        draft.header.insert("x".into(), json!(""));
+        let more = bytes - draft.texts().0.len();
+        draft.header.insert("x".into(), json!("x".repeat(more)));
+        judge(&token_plain::signed(&draft), &profile, NOW).outcome.map(drop)
+    };
+    assert_eq!(judged(3072), Ok(()));
+    assert_eq!(judged(3073).map_err(|rejection| rejection.reason()), Err(ReasonCode::TokenTooLarge));
+}
+
+#[test]
 fn nothing_prints_a_token() {
     let (header, payload) = Draft::of("U2").texts();
     let text = KEY.token(header.as_bytes(), payload.as_bytes());
