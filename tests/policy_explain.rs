@@ -111,7 +111,6 @@ fn world() -> World {
         ..EntryPlan::default()
     };
     let policy = PolicyPlan {
-        grants: Vec::new(),
         id: ("shop", "orders".into()),
         created: 0,
         hosts: vec!["*.example.com"],
