@@ -104,6 +104,14 @@ fn parsed(record: &Record) -> Value {
 }
 
 #[test]
+fn grants_that_made_the_difference_are_recorded() {
+    let mut record = record();
+    assert_eq!(parsed(&record)["authorization"].get("grant"), None);
+    record.matched.as_mut().unwrap().grants = Some("shop/ada,shop/more".into());
+    assert_eq!(parsed(&record)["authorization"]["grant"], "shop/ada,shop/more");
+}
+
+#[test]
 fn a_permit_is_recorded_with_who_and_why() {
     let expected = json!({
         "time": 1_764_000_000_123_u64,

@@ -88,6 +88,38 @@ fn decisions_come_out_as_the_table_says() {
 }
 
 #[test]
+fn grants_and_revocations_count_offline_too() {
+    let scene = Scene::new();
+    let spoken =
+        ["application.yaml", "policy.yaml"].map(|name| fs::read_to_string(format!("{EXAMPLE}/{name}")).unwrap());
+    let with = |kind: &str, spec: &str| {
+        let more =
+            format!("apiVersion: entrance.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: it, namespace: shop}}\n");
+        scene.policies(&format!("{}\n---\n{}\n---\n{more}spec: {spec}\n", spoken[0], spoken[1]))
+    };
+    let arguments = ["--url", "https://orders.example.com/orders/7", "-o", "json"];
+    let decide = |policies: &str, roles: &[&str]| scene.check(policies, &arguments, Some(&user(roles))).json();
+    let subject = "cccccccc-0000-4000-8000-000000000002";
+    let grant = format!(
+        "{{policyRef: {{name: orders}}, subject: {{tenant: {}, oid: {subject}}}, roles: [Orders.Read], \
+         expiresAt: '2100-01-01T00:00:00Z', approved: true}}",
+        orders::TENANT
+    );
+    assert_eq!(decide(EXAMPLE, &[])["decision"], "deny");
+    let lent = decide(&with("AccessGrant", &grant), &[]);
+    assert_eq!((&lent["decision"], &lent["caller"]["roles"]), (&json!("allow"), &json!(["Orders.Read"])));
+    let steps = lent["trace"].as_array().unwrap();
+    let step = json!({"stage": "grant", "subject": "shop/it", "outcome": "lends Orders.Read"});
+    assert!(steps.contains(&step), "{lent}");
+    let revocation = format!(
+        "{{applicationRef: {{name: orders-api}}, match: {{oid: {subject}}}, issuedBefore: '2100-01-01T00:00:00Z'}}"
+    );
+    assert_eq!(decide(EXAMPLE, &["Orders.Read"])["decision"], "allow");
+    let refused = decide(&with("TokenRevocation", &revocation), &["Orders.Read"]);
+    assert_eq!((&refused["decision"], &refused["reason"]), (&json!("deny"), &json!("token_revoked")));
+}
+
+#[test]
 fn the_report_has_exactly_the_keys_that_are_promised() {
     let scene = Scene::new();
     let arguments = ["--url", "https://orders.example.com/orders/7", "-o", "json"];

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use api_server::{ADMIN, ApiServer};
 
-const SYSTEM: &str = "entrance-system";
+const SYSTEM: &str = "entrance";
 const CONTROLLER: &str = "entrance-controller";
 const SERVER: &str = "entrance-server";
 const READ: [&str; 3] = ["get", "list", "watch"];

@@ -58,6 +58,11 @@ proptest! {
             let ask = ask.aimed(&world, aim);
             let (verdict, steps) = (judged(&snapshot, &ask).verdict, explained(&snapshot, &ask));
             prop_assert_eq!(steps[0].stage, "host");
+            let lenders = steps.iter().filter(|step| step.stage == "grant" && step.outcome.starts_with("lends"));
+            if let Some(grants) = verdict.matched().and_then(|matched| matched.grants.as_deref()) {
+                let lenders: Vec<&str> = lenders.map(|step| step.subject.as_str()).collect();
+                prop_assert!(grants.split(',').all(|grant| lenders.contains(&grant)), "{} {:?}", grants, steps);
+            }
             let clause = verdict.matched().and_then(|matched| matched.clause.as_deref());
             let told = clause.and_then(|clause| find(&steps, "clause", clause));
             match (&verdict, clause) {
@@ -114,6 +119,7 @@ fn world() -> World {
         preflight: Preflight::Deny,
         application: Some("shop/api"),
         overage: GroupOverage::Deny,
+        grants: Vec::new(),
         deny: Some(vec![roles("Blocked")]),
         routes: vec![
             route(&["GET"], "/a/{p1}", AccessPlan::Entries { allow: vec![entry, roles("A")], deny: Vec::new() }),

@@ -27,7 +27,7 @@ pub(super) enum Command {
     /// Work with tokens.
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Print the custom resource definitions for `kubectl apply --server-side -f -`.
+    /// Print the custom resource definitions, for `kubectl apply`.
     Crds(CrdsArgs),
     /// Print a script that completes commands and flags in a shell.
     Completions(CompletionsArgs),

@@ -34,7 +34,8 @@ pub(super) fn run(args: &CheckArgs) -> Result<Outcome, UsageError> {
     let asked = Asked::new(args)?;
     let library = policies::directory(&args.policies)?;
     let compiled = policies::compile(&library, &settings);
-    let world = Arc::new(World::new(GENERATION, compiled.snapshot, &compiled.profiles));
+    let world = World::new(GENERATION, compiled.snapshot, &compiled.profiles).revoking(compiled.revocations);
+    let world = Arc::new(world);
     let report = runtime::run_alone(judge(&world, &asked, (&args.keys, now)))??;
     Ok(report.print(args.output))
 }

@@ -10,8 +10,9 @@ use crate::request::Request;
 
 use super::clause::{Clause, Section};
 use super::condition::Facts;
-use super::decide::Evidence;
+use super::decide::{Evidence, Ruling};
 use super::entry::{Outcome, each, evaluate};
+use super::grant::lend;
 use super::host::{Host, HostPattern};
 use super::locate::{Finding, Located, Protected};
 use super::rules::{Entry, Methods, Mode, Policy};
@@ -19,11 +20,12 @@ use super::slot::{Place, Slot};
 use super::snapshot::Snapshot;
 use super::table::{HostTable, Side};
 use super::tree::Reading;
+use super::weigh::weigh;
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What kind of step: `host`, `policy`, `path`, `route`, `token`, `clause`.
+    /// What kind of step: `host`, `policy`, `path`, `route`, `token`, `grant`, `clause`.
     pub stage: &'static str,
     /// What was looked at.
     pub subject: String,
@@ -186,8 +188,18 @@ fn clauses(protected: &Protected<'_>, located: &Located<'_>, at: (&Caller, UnixT
     let (caller, now) = at;
     let Some(path) = &located.path else { return };
     let template = &protected.place.route.template;
-    let facts = Facts { request: located.request, path, host: located.host.as_str(), template, caller, now };
+    let own = Facts { request: located.request, path, host: located.host.as_str(), template, caller, now };
     steps.push(Step::new("token", protected.application.to_string(), "verified"));
+    // Lent roles are looked at only where the caller's own do not suffice.
+    let lent = match weigh(protected, &own) {
+        Ruling::Refuse(_) => lend(&protected.place.policy.grants, caller, now),
+        Ruling::Admit { .. } => None,
+    };
+    grants(protected, (caller, now), lent.is_some(), steps);
+    let facts = match &lent {
+        Some(lent) => Facts { caller: &lent.caller, ..own },
+        None => own,
+    };
     let lists = [
         (Section::Guardrail, protected.guardrails),
         (Section::Deny, protected.deny),
@@ -198,6 +210,20 @@ fn clauses(protected: &Protected<'_>, located: &Located<'_>, at: (&Caller, UnixT
             let outcome = conditions(entry, &facts);
             steps.push(Step::new("clause", Clause { section, index }.name().as_ref(), outcome));
         }
+    }
+}
+
+fn grants(protected: &Protected<'_>, (caller, now): (&Caller, UnixTime), needed: bool, steps: &mut Vec<Step>) {
+    for grant in &protected.place.policy.grants {
+        let roles = grant.roles.join(", ");
+        let outcome = match (grant.holds(caller, now), needed) {
+            (true, true) => format!("lends {roles}"),
+            (true, false) => format!("would lend {roles}, which makes no difference"),
+            (false, _) if now < grant.not_before => "has not begun".to_owned(),
+            (false, _) if now >= grant.expires_at => "is over".to_owned(),
+            (false, _) => "is for somebody else".to_owned(),
+        };
+        steps.push(Step::new("grant", &*grant.name, outcome));
     }
 }
 
