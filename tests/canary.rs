@@ -163,6 +163,7 @@ fn by_rules() -> Vec<Ask> {
         Ask::new("/group", &overage),
         Ask::new("/group", &overage).to("graph.example.com"),
         Ask::new("/step", &capable),
+        Ask::new("/open", &bearer(&with("uti", json!("revoked")))),
         Ask::new("/open", &user).to("other.example.com"),
         Ask::new("/open", &user).to("shadow.example.com"),
         Ask::new("/open", "").to("shadow.example.com"),

@@ -140,11 +140,15 @@ fn what_is_wrong_with_a_file_is_told_where_it_stands() {
         ),
         (
             format!("apiVersion: entrance.dev/v1alpha1\nkind: {token}"),
-            &["x.yaml:2:1: kind: (a token, not shown) is unknown; there are EntraApplication and AccessPolicy"],
+            &[
+                "x.yaml:2:1: kind: (a token, not shown) is unknown; there are EntraApplication, AccessPolicy, AccessGrant and TokenRevocation",
+            ],
         ),
         (
             format!("apiVersion: entrance.dev/v1alpha1\nkind: {}", "x".repeat(99)),
-            &[&format!("x.yaml:2:1: kind: {cut} is unknown; there are EntraApplication and AccessPolicy")],
+            &[&format!(
+                "x.yaml:2:1: kind: {cut} is unknown; there are EntraApplication, AccessPolicy, AccessGrant and TokenRevocation"
+            )],
         ),
         (
             format!("{0}---\n{0}", policy("a", "/")),

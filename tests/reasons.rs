@@ -12,7 +12,7 @@ const INVALID_TOKEN: &str = "token_scheme_unsupported token_multiple token_too_l
     key_issuer_mismatch signature_invalid token_graph_nonce payload_not_object claim_duplicate claim_type_invalid \
     claim_missing version_unsupported version_mismatch tenant_invalid tenant_not_allowed issuer_mismatch \
     audience_mismatch token_expired token_not_yet_valid token_issued_in_future token_lifetime_excessive \
-    token_not_access_token token_type_conflict token_pop_unsupported";
+    token_not_access_token token_type_conflict token_pop_unsupported token_revoked";
 
 /// 401 `insufficient_claims`.
 const STEP_UP: &str = "step_up_required";

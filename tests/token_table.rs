@@ -88,7 +88,7 @@ fn every_reason_a_token_can_have_occurs_and_no_other() {
     let of_tokens: BTreeSet<&str> = ReasonCode::ALL
         .iter()
         .filter(|reason| reason.status() == DenyStatus::Unauthorized)
-        .filter(|reason| **reason != ReasonCode::StepUpRequired)
+        .filter(|reason| ![ReasonCode::StepUpRequired, ReasonCode::TokenRevoked].contains(reason))
         .chain(&BEYOND_401)
         .map(|reason| reason.code())
         .collect();

@@ -149,7 +149,9 @@ impl House {
         let compiled = Compiler::default().compile(&resources, &Settings::default());
         let faults: Vec<String> = compiled.faults.iter().map(ToString::to_string).collect();
         assert_eq!(faults.len(), 1, "one route is broken on purpose: {faults:?}");
-        self.decide.0.publish(Arc::new(World::new(1, compiled.snapshot, &compiled.profiles)));
+        self.decide
+            .0
+            .publish(Arc::new(World::new(1, compiled.snapshot, &compiled.profiles).revoking(compiled.revocations)));
     }
 
     /// Sends these bytes as the body of a check, with secrets in the metadata, too; gives all that comes back. With

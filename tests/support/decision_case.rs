@@ -202,7 +202,8 @@ impl Stage {
         let resources = resources(documents.iter().cloned().map(document));
         let compiled = Compiler::default().compile(&resources, &table.settings);
         let authorizer = Authorizer::with_keys(Arc::new(NoKeys), 64, Arc::new(FixedClock(NOW)));
-        authorizer.publish(Arc::new(World::new(1, compiled.snapshot, &compiled.profiles)));
+        authorizer
+            .publish(Arc::new(World::new(1, compiled.snapshot, &compiled.profiles).revoking(compiled.revocations)));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         Self { authorizer, runtime, faults: compiled.faults.iter().map(ToString::to_string).collect() }
     }
