@@ -135,11 +135,14 @@ pub fn metadata(data: &[u8]) {
             continue;
         }
         assert!(source.metadata_url.contains("ciamlogin.com"), "another issuer: {issuer}");
-        let url = Url::parse(&issuer).expect("accepted an issuer that is no address");
-        assert!(
-            url.host_str().is_some_and(|host| host == "ciamlogin.com" || host.ends_with(".ciamlogin.com")),
-            "{issuer} for {own:?}"
-        );
+        let host = issuer.split('/').nth(2).unwrap_or_default();
+        let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:".contains(&byte);
+        assert!(host.bytes().all(letters), "{issuer} means different things to different readers");
+        // the issuer is compared and never followed, so it may be one that the HTTP client refuses (`xn--` and rubbish)
+        if let Ok(url) = Url::parse(&issuer) {
+            let within = |host: &str| host == "ciamlogin.com" || host.ends_with(".ciamlogin.com");
+            assert!(url.host_str().is_some_and(within), "{issuer} for {own:?}");
+        }
         assert!(issuer.contains(&tenant().to_string()));
     }
 }

@@ -1,6 +1,6 @@
 //! A small world with one of everything, and the only three tokens that anybody can have in it.
 //!
-//! The tokens and the public key that verifies them were made by `src/bin/seeds.rs`; the private key was never written
+//! The tokens and the public key that verifies them were made by `examples/seeds.rs`; the private key was never written
 //! down. Whatever else is accepted is a forgery.
 
 use std::collections::BTreeMap;

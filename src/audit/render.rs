@@ -25,6 +25,9 @@ use crate::authorize::ports::Record;
 /// What base64url makes of `{"`, with which every token begins.
 const JWT: &[u8] = b"eyJ";
 
+/// The letter of [`JWT`] that is rarest elsewhere.
+const JWT_MARK: u8 = b'J';
+
 /// Letters of base64url that must follow before something counts as a token.
 const JWT_TAIL: usize = 12;
 
@@ -186,6 +189,12 @@ fn member(lead: &str, value: &[u8], out: &mut Vec<u8>) {
 /// Appends at most about `limit` bytes of a stranger's, as the inside of a JSON string; `…` marks what is cut.
 fn escaped(value: &[u8], limit: usize, out: &mut Vec<u8>) {
     let shown = value.get(..limit).unwrap_or(value);
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    // most of what is written: no byte to escape, and no capital J that a token would begin with
+    if shown.len() == value.len() && value.iter().all(plain) && !value.contains(&JWT_MARK) {
+        out.extend_from_slice(value);
+        return;
+    }
     let (shown, redacted) = match token_start(shown) {
         Some(start) => (shown.get(..start).unwrap_or_default(), true),
         None => (shown, false),

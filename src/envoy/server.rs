@@ -14,6 +14,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::Either;
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http2;
@@ -212,7 +214,7 @@ async fn connected<D: Decide, H: Health>(
     };
     let answering = {
         let shared = Arc::clone(&shared);
-        service_fn(move |call| respond(call, Arc::clone(&shared), health.clone()))
+        service_fn(move |call| respond(call, &shared, &health))
     };
     let mut connection = std::pin::pin!(
         http2::Builder::new(TokioExecutor::new())
@@ -238,20 +240,31 @@ async fn connected<D: Decide, H: Health>(
     }
 }
 
-async fn respond<D: Decide, H: Health>(
+/// A check is the usual call, and its future holds what a check needs and no more.
+fn respond<D: Decide, H: Health>(
     call: Request<Incoming>,
-    shared: Arc<Shared<D>>,
+    shared: &Arc<Shared<D>>,
+    health: &HealthServer<H>,
+) -> impl Future<Output = Result<Response<Answered>, Infallible>> + use<D, H> {
+    if call.uri().path() == CHECK {
+        let (shared, patience) = (Arc::clone(shared), shared.service.patience(call.headers()));
+        let body = call.into_body();
+        return Either::Left(async move {
+            let answer = shared.service.check(body, patience).await;
+            let mut response = Response::new(Answered::Check(Reply::new(answer)));
+            response.headers_mut().insert(header::CONTENT_TYPE, GRPC);
+            Ok(response)
+        });
+    }
+    Either::Right(other(call, health.clone()).boxed())
+}
+
+async fn other<H: Health>(
+    call: Request<Incoming>,
     mut health: HealthServer<H>,
 ) -> Result<Response<Answered>, Infallible> {
-    if call.uri().path() == CHECK {
-        let answer = shared.service.check(call).await;
-        let mut response = Response::new(Answered::Check(Reply::new(answer)));
-        response.headers_mut().insert(header::CONTENT_TYPE, GRPC);
-        return Ok(response);
-    }
     if call.uri().path().starts_with(HEALTH) {
-        let response = health.call(call).await?;
-        return Ok(response.map(Answered::Other));
+        return health.call(call).await.map(|response| response.map(Answered::Other));
     }
     let unknown = tonic::Status::unimplemented("no such method");
     Ok(unknown.into_http().map(Answered::Other))

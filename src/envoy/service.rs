@@ -20,7 +20,7 @@ use crate::reason::ReasonCode;
 use crate::request::Headers;
 
 use super::answer::{answer, last_resort};
-use super::budget::Budget;
+use super::budget::{Budget, Lease};
 use super::check::Check;
 use super::frame::{self, Fault};
 
@@ -75,22 +75,17 @@ impl<D: Decide> Service<D> {
     }
 
     /// Answers one call: reads its message, as long as its deadline lets it, and returns the framed answer.
-    pub async fn check<B>(&self, call: http::Request<B>) -> Bytes
+    ///
+    /// The usual call is over at the first poll. What it would need to wait is made only if it waits, so that its future
+    /// stays small: the server moves and allocates one for every call.
+    pub async fn check<B>(&self, body: B, patience: Duration) -> Bytes
     where
         B: Body<Data = Bytes> + Send,
     {
-        let (parts, body) = call.into_parts();
-        let (patience, watch) = (self.patience(&parts.headers), Stopwatch::start());
+        let watch = Stopwatch::start();
+        // held until the answer is made, as long as the message is
         let mut lease = self.memory.lease();
-        let reading = frame::read(body, self.limits.message, &mut lease);
-        let read = tokio::time::timeout(patience, reading).await.unwrap_or(Err(Fault::Incomplete));
-        let message = match read {
-            Ok(message) => Ok(message),
-            Err(Fault::NoRoom) => Err(ReasonCode::InternalError),
-            Err(Fault::Incomplete | Fault::TooLarge | Fault::Compressed | Fault::Trailing) => {
-                Err(ReasonCode::RequestMalformed)
-            }
-        };
+        let message = self.message(body, patience, &mut lease).await;
         self.guarded(message, patience.saturating_sub(watch.elapsed())).await
     }
 
@@ -99,45 +94,70 @@ impl<D: Decide> Service<D> {
         self.guarded(message.ok_or(ReasonCode::RequestMalformed), patience).await
     }
 
-    async fn guarded(&self, message: Result<Bytes, ReasonCode>, patience: Duration) -> Bytes {
-        let checked = AssertUnwindSafe(self.answer_unguarded(message, patience));
-        match checked.catch_unwind().await {
-            Ok(answer) => answer,
-            Err(_) => {
-                self.metrics.panicked();
-                last_resort()
-            }
-        }
+    async fn message<B>(&self, body: B, patience: Duration, lease: &mut Lease<'_>) -> Result<Bytes, ReasonCode>
+    where
+        B: Body<Data = Bytes> + Send,
+    {
+        let mut reading = std::pin::pin!(frame::read(body, self.limits.message, lease));
+        let read = match reading.as_mut().now_or_never() {
+            Some(read) => read,
+            None => Box::pin(tokio::time::timeout(patience, reading)).await.unwrap_or(Err(Fault::Incomplete)),
+        };
+        read.map_err(|fault| match fault {
+            Fault::NoRoom => ReasonCode::InternalError,
+            Fault::Incomplete | Fault::TooLarge | Fault::Compressed | Fault::Trailing => ReasonCode::RequestMalformed,
+        })
     }
 
-    async fn answer_unguarded(&self, message: Result<Bytes, ReasonCode>, patience: Duration) -> Bytes {
+    async fn guarded(&self, message: Result<Bytes, ReasonCode>, patience: Duration) -> Bytes {
+        let answered = match catch_unwind(AssertUnwindSafe(|| self.answer_now(message))) {
+            Ok(Ok(answer)) => return answer,
+            Ok(Err(undecided)) => {
+                AssertUnwindSafe(Box::pin(self.answer_later(undecided, patience))).catch_unwind().await
+            }
+            Err(panic) => Err(panic),
+        };
+        answered.unwrap_or_else(|_| {
+            self.metrics.panicked();
+            last_resort()
+        })
+    }
+
+    fn answer_now(&self, message: Result<Bytes, ReasonCode>) -> Result<Bytes, Box<Undecided<D>>> {
         let watch = Stopwatch::start();
         let check = match message.and_then(|message| Check::parse(message).ok_or(ReasonCode::RequestMalformed)) {
             Ok(check) => check,
-            Err(reason) => return self.conclude(self.decide.refuse(reason), None, &watch),
+            Err(reason) => return Ok(self.conclude(self.decide.refuse(reason), None, &watch)),
         };
-        let deciding = AssertUnwindSafe(self.decide(&check, patience));
-        let decision = deciding.catch_unwind().await.unwrap_or_else(|_| {
-            self.metrics.panicked();
-            self.decide.refuse(ReasonCode::InternalError)
-        });
+        let decision = match catch_unwind(AssertUnwindSafe(|| self.decide.try_decide(&check.request()))) {
+            Ok(Ok(decision)) => decision,
+            Ok(Err(pending)) => return Err(Box::new(Undecided { check, pending, watch })),
+            Err(_) => self.panicked(),
+        };
+        Ok(self.conclude(decision, Some(&check), &watch))
+    }
+
+    async fn answer_later(&self, undecided: Box<Undecided<D>>, patience: Duration) -> Bytes {
+        let Undecided { check, pending, watch } = *undecided;
+        let deciding = AssertUnwindSafe(self.wait(&check, pending, patience));
+        let decision = deciding.catch_unwind().await.unwrap_or_else(|_| self.panicked());
         self.conclude(decision, Some(&check), &watch)
     }
 
-    async fn decide(&self, check: &Check, patience: Duration) -> Decision {
-        let request = check.request();
-        let pending = match self.decide.try_decide(&request) {
-            Ok(decision) => return decision,
-            Err(pending) => pending,
-        };
+    async fn wait(&self, check: &Check, pending: D::Pending, patience: Duration) -> Decision {
         let Some(_waiting) = self.metrics.wait(self.limits.waiting) else {
             return self.decide.refuse(ReasonCode::KeysUnavailable);
         };
-        let resumed = self.decide.resume(request, pending, Some(patience));
+        let resumed = self.decide.resume(check.request(), pending, Some(patience));
         match tokio::time::timeout(patience, resumed).await {
             Ok(decision) => decision,
             Err(_) => self.decide.refuse(ReasonCode::KeysUnavailable),
         }
+    }
+
+    fn panicked(&self) -> Decision {
+        self.metrics.panicked();
+        self.decide.refuse(ReasonCode::InternalError)
     }
 
     fn conclude(&self, decision: Decision, check: Option<&Check>, watch: &Stopwatch) -> Bytes {
@@ -157,8 +177,9 @@ impl<D: Decide> Service<D> {
         answer(decision, headers)
     }
 
-    /// How long this call may take: its own deadline less a margin to get the answer home, or ours.
-    fn patience(&self, headers: &HeaderMap) -> Duration {
+    /// How long a call with these headers may take: its own deadline less a margin to get the answer home, or ours.
+    #[must_use]
+    pub fn patience(&self, headers: &HeaderMap) -> Duration {
         let given = headers.get("grpc-timeout").and_then(|value| grpc_timeout(value.as_bytes()));
         match given {
             Some(given) => {
@@ -167,6 +188,13 @@ impl<D: Decide> Service<D> {
             None => self.limits.patience,
         }
     }
+}
+
+/// A check that has to wait for keys.
+struct Undecided<D: Decide> {
+    check: Check,
+    pending: D::Pending,
+    watch: Stopwatch,
 }
 
 struct NoHeaders;

@@ -153,7 +153,7 @@ fn user_flow(path: &str) -> Option<Box<str>> {
 }
 
 /// Whether this is a DNS name or an address, perhaps with a port.
-fn names_a_host(host: &str) -> bool {
+pub(super) fn names_a_host(host: &str) -> bool {
     let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, port)) if address.parse::<std::net::Ipv6Addr>().is_ok() => ("v6", port),
         Some(_) | None => host.split_at(host.find(':').unwrap_or(host.len())),

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::authority::IssuerTemplate;
+use super::cloud::names_a_host;
 use super::profile::{Discovery, ExpectedIssuer};
 
 /// Largest document, in bytes.
@@ -82,8 +83,7 @@ fn origin(url: &str) -> Option<&str> {
     let start = url.find("://")?.saturating_add(3);
     let length = url.get(start..)?.find(['/', '?', '#']).unwrap_or(url.len().saturating_sub(start));
     let host = url.get(start..start.saturating_add(length))?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-    host.bytes().all(plain).then(|| url.get(..start.saturating_add(length)))?
+    names_a_host(host).then(|| url.get(..start.saturating_add(length)))?
 }
 
 /// Whether two URLs have one scheme, host and port. User information makes a host another one.

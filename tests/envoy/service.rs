@@ -201,22 +201,23 @@ impl Body for Half {
     }
 }
 
-fn half(sent: &'static [u8]) -> http::Request<Half> {
-    http::Request::new(Half(Some(Bytes::from_static(sent))))
+fn half(sent: &'static [u8]) -> Half {
+    Half(Some(Bytes::from_static(sent)))
 }
 
 #[tokio::test]
 async fn a_message_that_does_not_come_whole_is_not_waited_for_longer_than_a_key() {
     let fixture = fixture(Limits { patience: Duration::from_millis(50), ..Limits::default() });
     for sent in [&b""[..], b"\0\0\0\0\x10half"] {
-        let answer = tokio::time::timeout(Duration::from_secs(5), fixture.service.check(half(sent))).await;
+        let patience = fixture.service.patience(&http::HeaderMap::new());
+        let answer = tokio::time::timeout(Duration::from_secs(5), fixture.service.check(half(sent), patience)).await;
         assert_eq!(refused(&answer.unwrap()), (400, "request_malformed".to_owned()));
         assert_eq!(last_record(&fixture).reason, "request_malformed");
     }
-    let mut call = half(b"");
-    call.headers_mut().insert("grpc-timeout", "30m".parse().unwrap());
+    let headers = [("grpc-timeout".parse().unwrap(), "30m".parse().unwrap())].into_iter().collect();
     let patient = self::fixture(Limits::default());
-    let answer = tokio::time::timeout(Duration::from_secs(2), patient.service.check(call)).await;
+    let patience = patient.service.patience(&headers);
+    let answer = tokio::time::timeout(Duration::from_secs(2), patient.service.check(half(b""), patience)).await;
     assert_eq!(refused(&answer.unwrap()).0, 400, "the caller's own deadline is nearer");
 }
 
@@ -233,11 +234,11 @@ impl Body for Frames {
 }
 
 /// A call with this check, in two frames.
-fn call(path: &str) -> http::Request<Frames> {
+fn call(path: &str) -> Frames {
     let message = check(path).encode_to_vec();
     let mut first = vec![0];
     first.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
-    http::Request::new(Frames(vec![message.into(), first.into()]))
+    Frames(vec![message.into(), first.into()])
 }
 
 #[tokio::test]
@@ -245,15 +246,15 @@ async fn messages_in_pieces_share_a_bounded_memory() {
     let size = check("/slow").encoded_len() + 5;
     let fixture = fixture(Limits { memory: size * 2, ..Limits::default() });
     let (one, two, three) = tokio::join!(
-        fixture.service.check(call("/slow")),
-        fixture.service.check(call("/slow")),
-        fixture.service.check(call("/slow"))
+        fixture.service.check(call("/slow"), PATIENCE),
+        fixture.service.check(call("/slow"), PATIENCE),
+        fixture.service.check(call("/slow"), PATIENCE)
     );
     ok(&read(&one));
     ok(&read(&two));
     assert_eq!(refused(&three), (503, "internal_error".to_owned()));
     assert_eq!(last_record(&fixture).outcome, Outcome::Allow);
-    ok(&read(&fixture.service.check(call("/slow")).await));
+    ok(&read(&fixture.service.check(call("/slow"), PATIENCE).await));
 }
 
 /// Bytes that say when they are gone.

@@ -1,6 +1,6 @@
 //! Makes a key, signs the genuine tokens and writes every seed that is not plain text, then forgets the key.
 //!
-//! `cargo run --manifest-path fuzz/Cargo.toml --bin seeds`, when a claim or a field is added.
+//! `cargo run --manifest-path fuzz/Cargo.toml --example seeds`, when a claim or a field is added.
 
 use std::fs;
 use std::path::Path;
