@@ -102,7 +102,7 @@ pub(super) fn is_impostor(name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{CALLER, DECISION, aliases, is_impostor, list};
+    use super::{CALLER, DECISION, LONGEST, aliases, is_impostor, list};
 
     #[test]
     fn values_are_visible_ascii_and_their_separator_means_one_thing() {
@@ -116,6 +116,8 @@ mod tests {
         let items: Vec<Box<str>> = vec!["r".repeat(1000).into(); 17];
         assert_eq!(list(&items, ","), None);
         assert!(list(&items[..16], ",").is_some());
+        let exact: [Box<str>; 1] = ["r".repeat(LONGEST).into()];
+        assert_eq!(list(&exact, ",").map(|line| line.len()), Some(LONGEST));
     }
 
     #[test]
@@ -139,6 +141,8 @@ mod tests {
         assert!(is_impostor(b"X_Entrance_"));
         assert!(!is_impostor(b"x-entrance"));
         assert!(!is_impostor(b"x-request-id"));
+        assert!(!is_impostor(b"x.entrance.roles"));
+        assert!(!is_impostor(b"x-ent_ance-roles"));
         assert!(!is_impostor(b""));
     }
 }
