@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::panic, reason = "a test that cannot go on fails")]
 #![expect(clippy::arithmetic_side_effects, reason = "small numbers")]
-#![expect(clippy::indexing_slicing, reason = "a missing member fails the test")]
 
 #[expect(dead_code, reason = "other tests read YAML")]
 #[path = "support/rules.rs"]

@@ -5,37 +5,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use entrance::api::object::{Object, Resources};
 use entrance::clock::UnixTime;
+use entrance::files::yaml;
 use entrance::identity::ApplicationId;
 use entrance::policy::decide::{Evidence, Verdict, decide};
 use entrance::policy::locate::locate;
 use entrance::policy::snapshot::Snapshot;
 use entrance::reason::ReasonCode;
 use entrance::request::Request;
-use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 /// The first document of a YAML text.
 pub(crate) fn yaml(text: &str) -> Value {
-    value(&Yaml::load_from_str(text).unwrap()[0])
-}
-
-fn value(yaml: &Yaml<'_>) -> Value {
-    match yaml {
-        Yaml::Value(Scalar::Null) => Value::Null,
-        Yaml::Value(Scalar::Boolean(flag)) => json!(flag),
-        Yaml::Value(Scalar::Integer(number)) => json!(number),
-        Yaml::Value(Scalar::FloatingPoint(number)) => json!(number.into_inner()),
-        Yaml::Value(Scalar::String(text)) => json!(text),
-        Yaml::Sequence(items) => items.iter().map(value).collect(),
-        Yaml::Mapping(members) => members
-            .iter()
-            .map(|(name, member)| (name.as_str().unwrap().to_owned(), value(member)))
-            .collect::<Map<_, _>>()
-            .into(),
-        other @ (Yaml::Representation(..) | Yaml::Tagged(..) | Yaml::Alias(_) | Yaml::BadValue) => {
-            panic!("no such thing in a table: {other:?}")
-        }
-    }
+    yaml::parse(text.as_bytes()).unwrap().swap_remove(0).body
 }
 
 /// A resource.
