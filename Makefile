@@ -5,7 +5,7 @@ ARGS ?=
 CHECKS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help test fmt fmt-check lint tests gen demo bench fuzz deny tools
+.PHONY: help test fmt fmt-check lint tests gen demo bench fuzz deny image tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ fuzz: ## each fuzz target for a minute; `make fuzz ARGS="600 token path"`
 deny: ## licences, versions, sources and advisories of dependencies; compiles cargo-deny the first time
 	@tools/timed cargo-deny $(PYTHON) tools/install.py deny
 	.tools/bin/cargo-deny --all-features check --deny unmatched-skip $(CHECKS)
+
+image: tools ## the container image, without a container engine: target/image/; wants musl-tools
+	rustup target add x86_64-unknown-linux-musl
+	@tools/timed image $(PYTHON) tools/image.py $(ARGS)
 
 tools: ## install Envoy, a Kubernetes API server and what else tests need as .tools/; takes minutes the first time
 	@tools/timed tools $(PYTHON) tools/install.py

@@ -90,7 +90,8 @@ async fn the_api_server_accepts_every_object_and_the_restricted_profile_every_po
                 let mut metadata = template["metadata"].clone();
                 metadata["name"] = json!("pod");
                 // Nobody has made the class yet.
-                let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]});
+                let mut pod =
+                    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]});
                 pod["spec"].as_object_mut().unwrap().remove("priorityClassName");
                 to.create(&pod).await.unwrap_or_else(|error| panic!("{name}: {error}"));
             }
@@ -139,7 +140,8 @@ fn the_dashboard_asks_for_metrics_that_there_are() {
     let dashboard = std::fs::read_to_string(root().join("charts/entrance/files/dashboard.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
     let page = std::fs::read_to_string(root().join("docs/reference/metrics.md")).unwrap();
-    let expressions = dashboard["panels"].as_array().unwrap().iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    let expressions =
+        dashboard["panels"].as_array().unwrap().iter().flat_map(|panel| panel["targets"].as_array().unwrap());
     let mut asked = BTreeSet::new();
     for target in expressions {
         let expression = target["expr"].as_str().unwrap();

@@ -1,7 +1,7 @@
 //! Any object at all, put to a real API server as `kubectl apply --server-side` would.
 
 use kube::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The address of an object's resource: of its kind, and of itself.
 fn addresses(object: &Value, namespace: &str) -> (String, String) {
@@ -9,7 +9,6 @@ fn addresses(object: &Value, namespace: &str) -> (String, String) {
     let base = if api_version == "v1" { "/api/v1".to_owned() } else { format!("/apis/{api_version}") };
     let kind = object["kind"].as_str().unwrap().to_lowercase();
     let plural = kind.strip_suffix('y').map_or_else(|| format!("{kind}s"), |stem| format!("{stem}ies"));
-    let plural = if kind.ends_with("class") { format!("{kind}es") } else { plural };
     const CLUSTER: [&str; 6] = [
         "namespace",
         "clusterrole",
@@ -61,6 +60,14 @@ impl Objects<'_> {
         let one = addresses(object, self.namespace).1;
         let at = format!("{one}{}{part}?{}", if part.is_empty() { "" } else { "/" }, self.query());
         self.send(http::Request::patch(at).header("content-type", "application/merge-patch+json"), change).await
+    }
+
+    /// Deletes one.
+    pub(crate) async fn delete(&self, object: &Value) -> Result<Value, String> {
+        let dry = if self.dry_run { json!(["All"]) } else { json!([]) };
+        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "dryRun": dry});
+        let request = http::Request::delete(addresses(object, self.namespace).1);
+        self.send(request.header("content-type", "application/json"), &options).await
     }
 
     /// What is there, if it is.
