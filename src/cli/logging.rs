@@ -27,7 +27,6 @@ mod tests {
     const INNER: &str = "ENTRANCE_TEST_PANICS";
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "what is printed by a process can be seen from outside only")]
     fn a_panic_is_one_line_of_json_without_its_message() {
         if std::env::var_os(INNER).is_some() {
             super::start("info");
