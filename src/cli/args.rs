@@ -27,6 +27,8 @@ pub(super) enum Command {
     /// Work with tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Examine the configuration of an Envoy: where could a request pass unchecked?
+    Doctor(DoctorArgs),
     /// Print the custom resource definitions, for `kubectl apply`.
     Crds(CrdsArgs),
     /// Print a script that completes commands and flags in a shell.
@@ -240,6 +242,33 @@ pub(super) struct InspectArgs {
     /// How to print the result.
     #[arg(long, short = 'o', value_enum, default_value_t = Format::Text)]
     pub(super) output: Format,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DoctorArgs {
+    /// A bootstrap or a saved `/config_dump`, `-` for standard input, or the URL of an Envoy's admin port.
+    #[arg(value_name = "FILE|URL")]
+    pub(super) source: String,
+    /// Exit with 1 for warnings, too.
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Leave out the findings of a rule; may be repeated.
+    #[arg(long, value_name = "RULE")]
+    pub(super) ignore: Vec<String>,
+    /// How to print the findings.
+    #[arg(long, short = 'o', value_enum, default_value_t = FindingsFormat::Text)]
+    pub(super) output: FindingsFormat,
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FindingsFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For code scanning: SARIF 2.1.0.
+    Sarif,
 }
 
 #[derive(Args, Debug)]

@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod controller;
 mod crds;
+mod doctor;
 mod keys;
 mod logging;
 mod offline;
@@ -88,6 +89,7 @@ fn dispatch(command: Command) -> Result<Outcome, UsageError> {
         Command::Controller(args) => controller::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Token(TokenCommand::Inspect(args)) => token::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Crds(args) => crds::run(&args),
         Command::Completions(args) => Ok(completions::run(&args)),
         #[cfg(feature = "emulator")]

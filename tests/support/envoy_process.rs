@@ -136,6 +136,11 @@ impl Envoy {
         Self { address, admin, access_log, _process: process }
     }
 
+    /// Its admin port.
+    pub(crate) const fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// One of its counters.
     pub(crate) async fn counter(&self, name: &str) -> u64 {
         let page = text(self.admin, &format!("/stats?filter={name}")).await.unwrap();
@@ -161,7 +166,8 @@ pub(crate) async fn text(admin: SocketAddr, path: &str) -> Option<String> {
     CLIENT.get(format!("http://{admin}{path}")).send().await.ok()?.text().await.ok()
 }
 
-fn binary() -> PathBuf {
+/// The Envoy to test with.
+pub(crate) fn binary() -> PathBuf {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/bin");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::iter::once(tools).chain(std::env::split_paths(&path));
