@@ -179,7 +179,7 @@ async fn a_running_envoy_tells_what_its_bootstrap_does() {
     ] {
         let directory = tempfile::tempdir().unwrap();
         let envoy = Envoy::start(bootstrap, directory.path()).await;
-        let url = format!("http://{}", envoy.admin());
+        let url = format!("http://{}", envoy.admin);
         let ran = tokio::task::spawn_blocking(move || run(["doctor", &url, "-o", "json"])).await.unwrap();
         let found = ran.json();
         let found: Vec<_> = found["findings"].as_array().unwrap().iter().map(|finding| &finding["rule"]).collect();

@@ -108,7 +108,8 @@ impl Bootstrap {
 pub(crate) struct Envoy {
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    admin: SocketAddr,
+    /// Its admin port.
+    pub(crate) admin: SocketAddr,
     access_log: PathBuf,
     _process: Process,
 }
@@ -134,11 +135,6 @@ impl Envoy {
         let port = listeners["listener_statuses"][0]["local_address"]["socket_address"]["port_value"].as_u64();
         let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port.unwrap()).unwrap()));
         Self { address, admin, access_log, _process: process }
-    }
-
-    /// Its admin port.
-    pub(crate) const fn admin(&self) -> SocketAddr {
-        self.admin
     }
 
     /// One of its counters.
