@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::api_server::{ADMIN, ApiServer};
+use super::rbac;
 use super::server::{Server, ask_of};
 
 /// A lease of a killed leader takes 15 s to end.
@@ -94,51 +95,16 @@ impl Scene {
         }
     }
 
-    /// The accounts of our processes, with the roles that they need.
+    /// The accounts of our processes with the roles that we ship, and that of the pods, which has none.
     async fn accounts(&self) {
-        let read = json!(["get", "list", "watch"]);
-        let ours = json!(["entraapplications", "accesspolicies", "accessgrants", "tokenrevocations"]);
-        let reading = [
-            json!({"apiGroups": ["entrance.dev"], "resources": ours, "verbs": read}),
-            json!({"apiGroups": ["gateway.networking.k8s.io"], "resources": ["referencegrants"], "verbs": read}),
-            json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": read}),
-        ];
-        let statuses = ours.as_array().unwrap().iter().map(|name| format!("{}/status", name.as_str().unwrap()));
-        let statuses: Vec<String> = statuses.collect();
-        let writing = [
-            json!({"apiGroups": ["entrance.dev"], "resources": statuses, "verbs": ["patch"]}),
-            json!({"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]}),
-            json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}),
-            json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]}),
-            json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}),
-        ];
-        let of_controller: Vec<&Value> = reading.iter().chain(&writing).collect();
-        self.account("server", json!(reading)).await;
-        self.account("controller", json!(of_controller)).await;
-        self.account("default", json!([])).await;
-    }
-
-    async fn account(&self, name: &str, rules: Value) {
-        let role = format!("{}-{name}", self.namespace);
-        self.create("", ("ServiceAccount", "serviceaccounts"), json!({"metadata": {"name": name}})).await;
-        let rbac = "rbac.authorization.k8s.io";
-        let body = json!({"metadata": {"name": role}, "rules": rules});
-        self.create(rbac, ("ClusterRole", "clusterroles"), body).await;
-        let binding = json!({
-            "metadata": {"name": role},
-            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": role},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": self.namespace}],
-        });
-        self.create(rbac, ("ClusterRoleBinding", "clusterrolebindings"), binding).await;
+        rbac::apply_in(&self.server.client(ADMIN).await, &self.namespace).await;
+        self.create("", ("ServiceAccount", "serviceaccounts"), json!({"metadata": {"name": "default"}})).await;
     }
 
     async fn create(&self, group: &str, (kind, plural): (&str, &str), body: Value) -> DynamicObject {
         let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural);
         let client = self.server.client(ADMIN).await;
-        let api: Api<DynamicObject> = match kind {
-            "ClusterRole" | "ClusterRoleBinding" => Api::all_with(client, &resource),
-            _ => Api::namespaced_with(client, &self.namespace, &resource),
-        };
+        let api: Api<DynamicObject> = Api::namespaced_with(client, &self.namespace, &resource);
         let mut object: DynamicObject = serde_json::from_value(body).unwrap();
         object.types = Some(kube::core::TypeMeta { api_version: resource.api_version.clone(), kind: kind.to_owned() });
         api.create(&PostParams::default(), &object).await.unwrap()
@@ -242,7 +208,7 @@ impl Scene {
 
     /// A shared gateway that watches the API server.
     pub(crate) async fn gateway(&self) -> Running {
-        let kubeconfig = self.kubeconfig("server").await;
+        let kubeconfig = self.kubeconfig("entrance-server").await;
         Running {
             server: Server::serve(&["--kube", "--kubeconfig", &kubeconfig]).await,
             host: self.host.clone(),
@@ -255,7 +221,7 @@ impl Scene {
     }
 
     pub(crate) async fn controller_at(&self, address: &str) -> Running {
-        let kubeconfig = self.kubeconfig("controller").await;
+        let kubeconfig = self.kubeconfig("entrance-controller").await;
         let flags = ["--kubeconfig", &kubeconfig, "--listen", address, "--lease-namespace", &self.namespace];
         let running =
             Running { server: Server::run("controller", &flags, "xds").await, host: self.host.clone(), _token: None };
