@@ -10,6 +10,7 @@ mod api_server;
 #[expect(dead_code, reason = "the file as it stands is tested elsewhere")]
 mod rbac;
 #[path = "kube_e2e/scene.rs"]
+#[expect(dead_code, reason = "Envoy and lost watches are tested elsewhere")]
 mod scene;
 #[path = "support/server.rs"]
 #[expect(dead_code, reason = "signals and health are tested elsewhere")]
