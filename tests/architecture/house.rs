@@ -9,7 +9,7 @@ pub(crate) const STOREYS: [&[&str]; 7] = [
     &["main"],
     &["cli"],
     &["admin", "cluster", "delivery", "demo", "doctor", "emulator", "entra", "envoy", "files"],
-    &["audit", "authorize", "metrics"],
+    &["audit", "authorize", "metrics", "tls"],
     &["api"],
     &["policy", "token"],
     &["clock", "identity", "reason", "request"],
