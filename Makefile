@@ -27,7 +27,7 @@ tests:
 	@tools/timed tests cargo test --locked
 
 gen: ## rewrite all that is generated and committed: look at the diff
-	ENTRANCE_UPDATE=1 cargo test --locked --test goldens --test access_matrix
+	ENTRANCE_UPDATE=1 cargo test --locked --test goldens --test access_matrix --test chart
 
 demo: tools ## the whole thing on this machine; `make demo ARGS=--once` ends after the tour
 	cargo run --locked -- demo $(ARGS)

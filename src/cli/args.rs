@@ -8,6 +8,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::envoy::server::Listen;
 
+use super::report::Expected;
+
 /// Decides who may reach which route of which API.
 #[derive(Parser, Debug)]
 #[command(name = "entrance", version, about, max_term_width = 100)]
@@ -211,6 +213,9 @@ pub(super) struct CheckArgs {
     /// How to print the result.
     #[arg(long, short = 'o', value_enum, default_value_t = Format::Text)]
     pub(super) output: Format,
+    /// Exit with 0 if the decision is this, else with 1: `allow`, `deny`, `unavailable`, or a reason code.
+    #[arg(long, value_name = "DECISION")]
+    pub(super) expect: Option<Expected>,
     #[command(flatten)]
     pub(super) scope: ScopeArgs,
 }
