@@ -2,7 +2,7 @@
 //!
 //! Storeys, from the top; imports go down only: `cli` starts things; `envoy`, `entra`, `files`, `cluster`,
 //! `delivery`, `admin`, `emulator` and `demo` each speak to one outside world and never to each other; `authorize`, `audit` and `metrics` are the
-//! corridor from a request to a recorded decision; `api` holds the resources and the one compiler; `policy` and
+//! corridor from a request to a recorded decision, and `tls` is what ports of our own have in common; `api` holds the resources and the one compiler; `policy` and
 //! `token` are pure and do not know each other; `request`, `identity`, `reason` and `clock` are the words they share.
 
 pub mod admin;
@@ -26,4 +26,5 @@ pub mod metrics;
 pub mod policy;
 pub mod reason;
 pub mod request;
+pub mod tls;
 pub mod token;

@@ -209,6 +209,17 @@ async fn tls_holds_for_those_who_know_the_authority_and_the_clear_is_for_loopbac
     let mut stranger = Sidecar::start(scene.url(), Some(&other), None);
     let refused = stranger.becomes(|delivered| delivered.problem.is_some()).await;
     assert!(refused.state.is_none());
+    // another authority's certificate takes the place of the first: for those who connect from now on
+    let (authority, renewed) = scene::authority();
+    scene.certificate.as_ref().unwrap().replace(&renewed).unwrap();
+    let mut second = Sidecar::start(scene.url(), Some(&authority), None);
+    second.becomes(|delivered| delivered.live).await;
+    scene.publish(&[policy("shop", "two", None)]);
+    let told = |delivered: &Delivered| delivered.state.as_ref().is_some_and(|state| held(&state.resources).len() == 1);
+    for connected in [&mut sidecar, &mut second] {
+        let now = connected.becomes(|delivered| told(delivered) && delivered.live).await;
+        assert!(now.problem.is_none(), "{:?}", now.problem);
+    }
     for url in ["http://controller.example.com:9193", "ftp://127.0.0.1:1", "controller:9193", ""] {
         let options = Options { url: url.to_owned(), ca: None, token: "token".into(), state: None };
         assert!(Subscriber::new(options, Arc::new(SystemClock)).is_err(), "{url}");

@@ -4,7 +4,6 @@
 //! certificate, since clusters differ in whether it has one for webhooks; a network policy keeps others out.
 
 use std::convert::Infallible;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,19 +14,22 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::Router;
+use futures_util::StreamExt as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::tls;
+
 use super::desk::Desk;
 use super::review::{self, MAX_REVIEW, Request, Verdict};
 
-/// Longest time for a TLS handshake, for a request's head, and for a whole request. The API server waits 30 s at most.
+/// Longest time for a request's head, and for a whole request. The API server waits 30 s at most.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Reviews that are read at once: each may take 8 MiB.
 const AT_ONCE: usize = 32;
@@ -89,40 +91,25 @@ fn unreadable(fault: &review::ReviewFault) -> Response {
 }
 
 /// Serves until told to stop; what is in flight is answered.
-///
-/// # Errors
-/// The listener cannot be used.
-pub async fn serve(
-    listener: TcpListener,
-    (tls, router): (Arc<ServerConfig>, Router),
-    stop: CancellationToken,
-) -> io::Result<()> {
-    let acceptor = TlsAcceptor::from(tls);
-    let connections = TaskTracker::new();
+pub async fn serve(listener: TcpListener, (tls, router): (TlsAcceptor, Router), stop: CancellationToken) {
+    let tasks = TaskTracker::new();
+    let mut accepted = std::pin::pin!(tls::connections(listener, tls));
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let stream = tokio::select! {
+            stream = accepted.next() => stream,
             () = stop.cancelled() => break,
         };
-        match accepted {
-            Ok((stream, _)) => {
-                connections.spawn(connect(stream, acceptor.clone(), (router.clone(), stop.clone())));
-            }
-            // Out of file descriptors, most likely: give others time to close some.
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        match stream {
+            Some(Ok(stream)) => drop(tasks.spawn(converse(stream, router.clone(), stop.clone()))),
+            Some(Err(error)) => tracing::warn!(code = "connection_lost", %error),
+            None => break,
         }
     }
-    connections.close();
-    let (Ok(()) | Err(_)) = tokio::time::timeout(FAREWELL, connections.wait()).await;
-    Ok(())
+    tasks.close();
+    let (Ok(()) | Err(_)) = tokio::time::timeout(FAREWELL, tasks.wait()).await;
 }
 
-async fn connect(stream: TcpStream, tls: TlsAcceptor, (router, stop): (Router, CancellationToken)) {
-    let stream = match tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return tracing::warn!(code = "tls_failed", %error, "a TLS handshake failed"),
-        Err(_) => return tracing::warn!(code = "tls_failed", error = "too slow", "a TLS handshake failed"),
-    };
+async fn converse(stream: TlsStream<TcpStream>, router: Router, stop: CancellationToken) {
     let service = hyper::service::service_fn(move |request| in_time(router.clone(), request));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
