@@ -21,11 +21,7 @@ pub trait Cluster: Send + Sync {
     fn resources(&self) -> Option<Arc<Resources>>;
 
     /// Whether a user may approve the grant of this namespace and name.
-    fn may_approve<'a>(
-        &'a self,
-        user: &'a User,
-        grant: (&'a str, &'a str),
-    ) -> BoxFuture<'a, Result<bool, Unanswered>>;
+    fn may_approve<'a>(&'a self, user: &'a User, grant: (&'a str, &'a str)) -> BoxFuture<'a, Result<bool, Unanswered>>;
 }
 
 /// Answers reviews.

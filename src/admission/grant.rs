@@ -200,7 +200,8 @@ fn standing(step: &Step<'_>, found: &mut Examined) {
 /// Stamps that are not true. They are set on the way in: another webhook tampered with them, or that one was not asked.
 fn forged(step: &Step<'_>, found: &mut Examined) {
     let user = |name: &str| present(step.new, name).is_some_and(|stamp| is(stamp, &step.request.user_info));
-    let absent = |name: &str| present(step.new, name).is_none() && step.old.is_none_or(|old| present(old, name).is_none());
+    let absent =
+        |name: &str| present(step.new, name).is_none() && step.old.is_none_or(|old| present(old, name).is_none());
     let requested = if step.asks() { user(REQUESTED) } else { step.keeps(REQUESTED) };
     let approved = if step.approves() { user(APPROVED) } else { step.keeps(APPROVED) || absent(APPROVED) };
     for (name, _) in [(REQUESTED, requested), (APPROVED, approved)].into_iter().filter(|(_, good)| !good) {
@@ -224,14 +225,16 @@ fn others(step: &Step<'_>, found: &mut Examined) {
         found.faults.push(problem.to_owned());
     }
     let Some(requester) = step.old.and_then(|old| present(old, REQUESTED)) else {
-        let problem = "spec.approved: nobody knows who asked for this grant, since it came in without admission; ask anew";
+        let problem =
+            "spec.approved: nobody knows who asked for this grant, since it came in without admission; ask anew";
         found.faults.push(problem.to_owned());
         return;
     };
     let text = |name: &str| requester.get(name).and_then(Value::as_str).unwrap_or_default();
     let User { username, uid, .. } = &step.request.user_info;
     if text("username") == username || (!uid.is_empty() && text("uid") == uid) {
-        found.forbidden = Some(format!("spec.approved: `{username}` asked for this grant, so another user must approve it"));
+        found.forbidden =
+            Some(format!("spec.approved: `{username}` asked for this grant, so another user must approve it"));
     }
 }
 

@@ -135,9 +135,8 @@ impl Request {
     #[must_use]
     pub fn leaves_spec(&self) -> bool {
         let (Some(new), Some(old)) = (&self.object, &self.old_object) else { return false };
-        let leaving = Self::metadata(Some(new)).is_some_and(|metadata| {
-            metadata.get("deletionTimestamp").is_some_and(|at| !at.is_null())
-        });
+        let leaving = Self::metadata(Some(new))
+            .is_some_and(|metadata| metadata.get("deletionTimestamp").is_some_and(|at| !at.is_null()));
         self.operation == Operation::Update && (leaving || new.get("spec") == old.get("spec"))
     }
 }

@@ -146,10 +146,7 @@ fn scope(object: &Object) -> Scope {
     let selector = object.body.get("spec").and_then(|spec| spec.pointer("/selector/matchLabels"));
     let Some(labels) = selector.and_then(Value::as_object) else { return Scope::Gateway };
     let text = |(key, value): (&String, &Value)| value.as_str().map(|value| (key.clone(), value.to_owned()));
-    Scope::Workload {
-        namespace: Arc::clone(&object.id.namespace),
-        labels: labels.iter().filter_map(text).collect(),
-    }
+    Scope::Workload { namespace: Arc::clone(&object.id.namespace), labels: labels.iter().filter_map(text).collect() }
 }
 
 fn refusal(id: &ObjectId, faults: &[impl std::borrow::Borrow<Fault>]) -> Refusal {
@@ -181,7 +178,8 @@ fn object(request: &Request, kind: Kind) -> Result<Object, Refusal> {
     body.insert("apiVersion".to_owned(), Value::String(format!("{GROUP}/{VERSION}")));
     body.insert("kind".to_owned(), Value::String(kind.as_str().to_owned()));
     body.insert("metadata".to_owned(), Value::Object(metadata));
-    let others = given.iter().filter(|(name, _)| !["apiVersion", "kind", "metadata", "status"].contains(&name.as_str()));
+    let others =
+        given.iter().filter(|(name, _)| !["apiVersion", "kind", "metadata", "status"].contains(&name.as_str()));
     body.extend(others.map(|(name, value)| (name.clone(), value.clone())));
     match Object::new(body) {
         Ok(Some(object)) => Ok(object),

@@ -158,8 +158,11 @@ fn unreachable(policy: &Policy, earlier: &[Arc<Policy>], host: &HostPattern) -> 
             .filter(|(_, rival)| rival.template.shape() == route.template.shape())
             .collect();
         if let Some((winner, rival)) = taken(route, &rivals) {
-            let problem =
-                format!("is unreachable on `{host}`: the route `{}` of the older `{}` comes first", rival.name, winner.id());
+            let problem = format!(
+                "is unreachable on `{host}`: the route `{}` of the older `{}` comes first",
+                rival.name,
+                winner.id()
+            );
             found.push(remark(route_path(at), problem));
         }
     }

@@ -61,9 +61,7 @@ pub async fn may(client: &Client, subject: Subject, deed: Deed<'_>) -> Option<bo
     let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
     let api: Api<SubjectAccessReview> = Api::all(client.clone());
     match tokio::time::timeout(PATIENCE, api.create(&PostParams::default(), &review)).await {
-        Ok(Ok(answer)) => {
-            answer.status.map(|status| status.allowed && status.denied != Some(true))
-        }
+        Ok(Ok(answer)) => answer.status.map(|status| status.allowed && status.denied != Some(true)),
         Ok(Err(error)) => {
             tracing::warn!(code = "access_review_failed", %error);
             None
