@@ -7,6 +7,7 @@
 //! `token` are pure and do not know each other; `request`, `identity`, `reason` and `clock` are the words they share.
 
 pub mod admin;
+pub mod admission;
 pub mod api;
 pub mod audit;
 pub mod authorize;

@@ -18,6 +18,7 @@ mod runtime;
 mod scope;
 mod serve;
 mod token;
+mod webhook;
 
 #[cfg(feature = "emulator")]
 mod demo;
@@ -87,6 +88,7 @@ fn dispatch(command: Command) -> Result<Outcome, UsageError> {
     match command {
         Command::Serve(args) => serve::run(&args),
         Command::Controller(args) => controller::run(&args),
+        Command::Webhook(args) => webhook::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Token(TokenCommand::Inspect(args)) => token::run(&args),
         Command::Doctor(args) => doctor::run(&args),

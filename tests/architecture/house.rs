@@ -8,7 +8,7 @@ use super::source::{Complaint, Source};
 pub(crate) const STOREYS: [&[&str]; 7] = [
     &["main"],
     &["cli"],
-    &["admin", "cluster", "delivery", "demo", "doctor", "emulator", "entra", "envoy", "files"],
+    &["admin", "admission", "cluster", "delivery", "demo", "doctor", "emulator", "entra", "envoy", "files"],
     &["audit", "authorize", "metrics", "tls"],
     &["api"],
     &["policy", "token"],
@@ -32,20 +32,20 @@ const PURE: [&str; 8] = ["api", "doctor", "policy", "token", "clock", "identity"
 
 /// Crates that are somebody's outside world, and the rooms where they stop.
 const FOREIGN: [(&str, &[&str]); 20] = [
-    ("axum", &["admin", "emulator", "demo"]),
+    ("axum", &["admin", "admission", "emulator", "demo"]),
     ("cel", &["policy"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("envoy_types", &["envoy", "delivery"]),
-    ("hyper", &["envoy", "emulator"]),
-    ("hyper_util", &["envoy", "emulator"]),
+    ("hyper", &["admission", "envoy", "emulator"]),
+    ("hyper_util", &["admission", "envoy", "emulator"]),
     ("jsonwebtoken", &["token"]),
     // the definitions of our resources are types of `kube`; the command line passes a client on
     ("k8s_openapi", &["api", "cluster"]),
     ("kube", &["api", "cluster", "cli"]),
     ("notify", &["files"]),
     ("prost", &["envoy", "delivery"]),
-    ("rcgen", &["emulator"]),
+    ("rcgen", &["emulator", "tls"]),
     ("regex_automata", &["policy"]),
     ("reqwest", &["entra", "demo", "cli"]),
     ("saphyr", &["cli", "emulator"]),

@@ -104,12 +104,12 @@ impl Doors {
     }
 }
 
-async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, UsageError> {
+pub(in super::super) async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, UsageError> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|error| UsageError::new(format!("{flag}: cannot listen on `{address}`: {error}")))
 }
 
-fn announce(port: &'static str, address: io::Result<SocketAddr>) {
+pub(in super::super) fn announce(port: &'static str, address: io::Result<SocketAddr>) {
     let address = address.map_or_else(|error| error.to_string(), |address| address.to_string());
     tracing::info!(port, address, "listening");
 }

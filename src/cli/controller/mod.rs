@@ -32,6 +32,7 @@ use super::runtime::{self, Signals};
 use super::{Outcome, UsageError, keys, logging, scope};
 
 use doors::Doors;
+pub(super) use doors::{announce, bind};
 use status::Status;
 use writer::{Sources, Writer};
 
