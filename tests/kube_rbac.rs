@@ -8,17 +8,19 @@
 #[path = "support/api_server.rs"]
 #[expect(dead_code, reason = "other tests stop the server and act as others")]
 mod api_server;
+#[path = "support/rbac.rs"]
+#[expect(dead_code, reason = "other tests have an installation of their own")]
+mod rbac;
 
 use std::sync::Arc;
 
 use entrance::clock::SystemClock;
 use entrance::cluster::review::{Holder, ReviewFault, Reviewer};
-use entrance::files::yaml;
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::Client;
 use kube::api::{Api, PostParams};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use api_server::{ADMIN, ApiServer};
 
@@ -63,21 +65,6 @@ const BY_NAME: [(&str, &str, &str, &[&str]); 24] = [
     ("patch", VALIDATING, "another", &[]),
 ];
 
-/// Creates every object of the file.
-async fn apply(client: &Client) {
-    for document in yaml::parse(include_bytes!("../examples/kubernetes/rbac.yaml")).unwrap() {
-        let object = document.body;
-        let api_version = object["apiVersion"].as_str().unwrap();
-        let base = if api_version == "v1" { "/api/v1".to_owned() } else { format!("/apis/{api_version}") };
-        let scope = object["metadata"]["namespace"].as_str().map(|name| format!("/namespaces/{name}"));
-        let plural = format!("{}s", object["kind"].as_str().unwrap().to_lowercase());
-        let at = format!("{base}{}/{plural}?fieldValidation=Strict", scope.unwrap_or_default());
-        let request = http::Request::post(at).header("content-type", "application/json");
-        let request = request.body(serde_json::to_vec(&object).unwrap()).unwrap();
-        client.request::<Value>(request).await.unwrap_or_else(|error| panic!("{}: {error}", object["metadata"]));
-    }
-}
-
 /// Whether an account may do something: a verb, and `group/resource` or `group/resource/subresource`, perhaps of one name.
 async fn may(client: &Client, account: &str, ask: (&str, &str, &str), namespace: &str) -> bool {
     let (verb, what, name) = ask;
@@ -120,7 +107,7 @@ fn everywhere(account: &str) -> Vec<(&'static str, String)> {
 async fn each_account_may_do_what_it_does_and_nothing_else() {
     let server = ApiServer::shared().await;
     let client = server.client(ADMIN).await;
-    apply(&client).await;
+    rbac::apply(&client).await;
     let namespace = server.namespace("users").await;
     let others =
         ["/secrets", "/services", "/serviceaccounts", "/serviceaccounts/token", "/nodes", "/pods/exec", "/pods/log"];

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin;
 use crate::cluster::review::Reviewer;
-use crate::delivery::door::{Door, Tls};
+use crate::delivery::door::Door;
 use crate::delivery::server::Delivery;
 use crate::metrics::Metrics;
+use crate::tls::files::{Files, Followed};
 
 use super::super::UsageError;
 use super::super::args::ControllerArgs;
@@ -24,21 +24,27 @@ use super::{Parts, admit};
 
 /// Ports that are bound, then answered.
 pub(super) struct Doors {
-    bound: Option<(Door, TcpListener)>,
+    bound: Option<Bound>,
     serving: JoinSet<Result<(), String>>,
+}
+
+struct Bound {
+    door: Door,
+    admin: TcpListener,
+    followed: Option<Followed>,
 }
 
 impl Doors {
     /// Binds both ports.
     pub(super) async fn bind(args: &ControllerArgs) -> Result<Self, UsageError> {
-        let tls = tls(args)?;
+        let followed = certificate(args)?;
         let listener = bind("--listen", args.listen).await?;
         announce("xds", listener.local_addr());
-        let door = Door::new(listener, tls.as_ref())
-            .map_err(|error| UsageError::new(format!("--tls-cert, --tls-key: cannot be used: {error}")))?;
+        let door = Door::new(listener, followed.as_ref().map(Followed::certificate).as_ref())
+            .map_err(|fault| UsageError::new(format!("--tls-cert, --tls-key: {fault}")))?;
         let admin = bind("--admin", args.admin).await?;
         announce("admin", admin.local_addr());
-        Ok(Self { bound: Some((door, admin)), serving: JoinSet::new() })
+        Ok(Self { bound: Some(Bound { door, admin, followed }), serving: JoinSet::new() })
     }
 
     /// Answers on both.
@@ -48,7 +54,14 @@ impl Doors {
         parts: &Parts,
         (status, stop): (Arc<Status>, CancellationToken),
     ) {
-        let Some((door, admin)) = self.bound.take() else { return };
+        let Some(Bound { door, admin, followed }) = self.bound.take() else { return };
+        if let Some(followed) = followed {
+            let stop = stop.clone();
+            self.serving.spawn(async move {
+                followed.run(stop).await;
+                Ok(())
+            });
+        }
         let judge = admit::Door {
             reviewer: Reviewer::new(parts.client.clone(), Arc::clone(&parts.clock)),
             clock: Arc::clone(&parts.clock),
@@ -91,17 +104,18 @@ impl Doors {
     }
 }
 
-async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, UsageError> {
+pub(in super::super) async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, UsageError> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|error| UsageError::new(format!("{flag}: cannot listen on `{address}`: {error}")))
 }
 
-fn announce(port: &'static str, address: io::Result<SocketAddr>) {
+pub(in super::super) fn announce(port: &'static str, address: io::Result<SocketAddr>) {
     let address = address.map_or_else(|error| error.to_string(), |address| address.to_string());
     tracing::info!(port, address, "listening");
 }
 
-fn tls(args: &ControllerArgs) -> Result<Option<Tls>, UsageError> {
+/// The certificate, unless only this machine can listen.
+fn certificate(args: &ControllerArgs) -> Result<Option<Followed>, UsageError> {
     let (Some(certificate), Some(key)) = (&args.tls_cert, &args.tls_key) else {
         if args.listen.ip().is_loopback() {
             return Ok(None);
@@ -109,9 +123,7 @@ fn tls(args: &ControllerArgs) -> Result<Option<Tls>, UsageError> {
         let why = "tokens would travel in the clear; give --tls-cert and --tls-key, or listen on loopback";
         return Err(UsageError::new(format!("--listen `{}`: {why}", args.listen)));
     };
-    let read = |flag: &str, file: &Path| {
-        std::fs::read(file)
-            .map_err(|error| UsageError::new(format!("{flag}: cannot read `{}`: {error}", file.display())))
-    };
-    Ok(Some(Tls { certificate: read("--tls-cert", certificate)?, key: read("--tls-key", key)? }))
+    let files = Files { certificate: certificate.clone(), key: key.clone() };
+    let followed = Followed::new(files);
+    Ok(Some(followed.map_err(|fault| UsageError::new(format!("--tls-cert, --tls-key: {fault}")))?))
 }

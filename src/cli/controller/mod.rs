@@ -32,6 +32,7 @@ use super::runtime::{self, Signals};
 use super::{Outcome, UsageError, keys, logging, scope};
 
 use doors::Doors;
+pub(super) use doors::{announce, bind};
 use status::Status;
 use writer::{Sources, Writer};
 
@@ -50,7 +51,8 @@ async fn control(args: &ControllerArgs) -> Result<Outcome, UsageError> {
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let mirrored = mirror::run(&parts.client, Arc::clone(&parts.clock), &stop, &tasks);
     let (publish, catalogue) = watch::channel(None);
-    tasks.spawn(catalogues(mirrored.clone(), publish, stop.clone()));
+    let empty = Catalogue::pinning(&settings.pins);
+    tasks.spawn(catalogues(mirrored.clone(), (empty, publish), stop.clone()));
     let (lead, leader) = watch::channel(false);
     tasks.spawn(lease::run(parts.client.clone(), parts.candidate.clone(), lead, stop.clone()));
     let sources = Sources { mirrored: mirrored.clone(), catalogue: catalogue.clone(), leader: leader.clone() };
@@ -110,11 +112,11 @@ fn identity() -> String {
 /// Turns each state of the mirror into a catalogue.
 async fn catalogues(
     mut mirrored: watch::Receiver<Mirrored>,
-    publish: watch::Sender<Option<Arc<Catalogue>>>,
+    (empty, publish): (Catalogue, watch::Sender<Option<Arc<Catalogue>>>),
     stop: CancellationToken,
 ) {
     let mut known = None;
-    let mut catalogue = Arc::new(Catalogue::default());
+    let mut catalogue = Arc::new(empty);
     loop {
         let resources = mirrored.borrow_and_update().resources.clone();
         if let Some(resources) = resources.filter(|new| known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, new))) {
