@@ -245,7 +245,8 @@ impl Compiler {
 
     fn referred(&self, object: &Object, resources: &Resources) -> Referred {
         let faults = Faults::of(&object.id);
-        let target = reference::application(&Node::top(&object.body, "spec", &faults), &object.id, resources);
+        let body = object.body();
+        let target = reference::application(&Node::top(&body, "spec", &faults), &object.id, resources);
         let exists = target.as_ref().is_some_and(|target| resources.get(target).is_some());
         let spoiled = target.as_ref().is_some_and(|target| self.spoiled.covers(target));
         let sound = target.as_ref().filter(|_| !spoiled);
@@ -344,7 +345,8 @@ fn read_policy(object: &Arc<Object>, uses: Referred) -> ReadOnce<ReadPolicy, Ref
 
 /// The ConfigMap that an application takes its keys from.
 fn key_map(object: &Object, resources: &Resources) -> Option<Arc<Object>> {
-    let name = object.body.get("spec")?.pointer("/keys/staticJwks/configMapRef/name")?.as_str()?;
+    let body = object.body();
+    let name = body.get("spec")?.pointer("/keys/staticJwks/configMapRef/name")?.as_str()?;
     let id = ObjectId { kind: Kind::ConfigMap, namespace: Arc::clone(&object.id.namespace), name: name.into() };
     resources.get(&id).cloned()
 }

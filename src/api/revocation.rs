@@ -96,8 +96,9 @@ fn nothing(object: &Object) -> Fault {
 #[must_use]
 pub fn read(object: &Object) -> ReadRevocation {
     let faults = Faults::of(&object.id);
-    super::reference::envelope(object, &faults);
-    let spec = Node::top(&object.body, "spec", &faults);
+    let body = object.body();
+    super::reference::envelope(&body, &faults);
+    let spec = Node::top(&body, "spec", &faults);
     let (mut application, mut revoked) = (None, None);
     if spec.object(&["applicationRef", "match", "issuedBefore", "reason"]) {
         application = target(&spec.field("applicationRef"), &object.id);
