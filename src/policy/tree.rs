@@ -44,6 +44,7 @@ const FEW: usize = 16;
 enum Literals {
     /// In order.
     Few(Box<[(Box<str>, Node)]>),
+    #[expect(clippy::box_collection, reason = "nearly every node has few, and should not take the room of many")]
     Many(Box<HashMap<Box<str>, Node, foldhash::fast::RandomState>>),
 }
 
