@@ -1,12 +1,16 @@
 //! The whole way against a real API server: from an applied object to a decision and back to its status, through
-//! conflicts, grants, revocations and outages.
+//! conflicts, grants, revocations and outages. Our processes have the roles of `examples/kubernetes/rbac.yaml` and no other.
 #![cfg(feature = "emulator")]
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 #[path = "support/api_server.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod api_server;
+#[path = "support/rbac.rs"]
+#[expect(dead_code, reason = "the file as it stands is tested elsewhere")]
+mod rbac;
 #[path = "kube_e2e/scene.rs"]
+#[expect(dead_code, reason = "Envoy and lost watches are tested elsewhere")]
 mod scene;
 #[path = "support/server.rs"]
 #[expect(dead_code, reason = "signals and health are tested elsewhere")]

@@ -8,40 +8,62 @@
 #[path = "support/api_server.rs"]
 #[expect(dead_code, reason = "other tests stop the server and act as others")]
 mod api_server;
+#[path = "support/rbac.rs"]
+#[expect(dead_code, reason = "other tests have an installation of their own")]
+mod rbac;
 
 use std::sync::Arc;
 
 use entrance::clock::SystemClock;
 use entrance::cluster::review::{Holder, ReviewFault, Reviewer};
-use entrance::files::yaml;
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::Client;
 use kube::api::{Api, PostParams};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use api_server::{ADMIN, ApiServer};
 
 const SYSTEM: &str = "entrance";
 const CONTROLLER: &str = "entrance-controller";
-const SERVER: &str = "entrance-server";
+const GATEWAY: &str = "entrance-gateway";
+const WEBHOOK: &str = "entrance-webhook";
+const SECRET: &str = "entrance-certificates";
+const SECRETS: &str = "/secrets";
 const READ: [&str; 3] = ["get", "list", "watch"];
 const KINDS: [&str; 4] = ["entraapplications", "accesspolicies", "accessgrants", "tokenrevocations"];
 
-/// Creates every object of the file.
-async fn apply(client: &Client) {
-    for document in yaml::parse(include_bytes!("../examples/kubernetes/rbac.yaml")).unwrap() {
-        let object = document.body;
-        let api_version = object["apiVersion"].as_str().unwrap();
-        let base = if api_version == "v1" { "/api/v1".to_owned() } else { format!("/apis/{api_version}") };
-        let scope = object["metadata"]["namespace"].as_str().map(|name| format!("/namespaces/{name}"));
-        let plural = format!("{}s", object["kind"].as_str().unwrap().to_lowercase());
-        let at = format!("{base}{}/{plural}?fieldValidation=Strict", scope.unwrap_or_default());
-        let request = http::Request::post(at).header("content-type", "application/json");
-        let request = request.body(serde_json::to_vec(&object).unwrap()).unwrap();
-        client.request::<Value>(request).await.unwrap_or_else(|error| panic!("{}: {error}", object["metadata"]));
-    }
-}
+const LEASES: &str = "coordination.k8s.io/leases";
+const MUTATING: &str = "admissionregistration.k8s.io/mutatingwebhookconfigurations";
+const VALIDATING: &str = "admissionregistration.k8s.io/validatingwebhookconfigurations";
+
+/// In the system's own namespace, or of one name: verb, resource, name, and who may.
+const BY_NAME: [(&str, &str, &str, &[&str]); 24] = [
+    ("create", LEASES, "", &[CONTROLLER]),
+    ("get", LEASES, CONTROLLER, &[CONTROLLER]),
+    ("update", LEASES, CONTROLLER, &[CONTROLLER]),
+    ("delete", LEASES, CONTROLLER, &[]),
+    ("get", LEASES, "another", &[]),
+    ("update", LEASES, "another", &[]),
+    ("list", LEASES, "", &[]),
+    ("get", SECRETS, SECRET, &[CONTROLLER, WEBHOOK]),
+    ("watch", SECRETS, SECRET, &[CONTROLLER, WEBHOOK]),
+    ("update", SECRETS, SECRET, &[WEBHOOK]),
+    ("patch", SECRETS, SECRET, &[WEBHOOK]),
+    ("delete", SECRETS, SECRET, &[]),
+    ("create", SECRETS, "", &[]),
+    ("list", SECRETS, "", &[]),
+    ("get", SECRETS, "another", &[]),
+    ("patch", SECRETS, "another", &[]),
+    ("get", MUTATING, "entrance", &[WEBHOOK]),
+    ("patch", MUTATING, "entrance", &[WEBHOOK]),
+    ("patch", MUTATING, "another", &[]),
+    ("update", MUTATING, "entrance", &[]),
+    ("delete", MUTATING, "entrance", &[]),
+    ("get", VALIDATING, "entrance", &[WEBHOOK]),
+    ("patch", VALIDATING, "entrance", &[WEBHOOK]),
+    ("patch", VALIDATING, "another", &[]),
+];
 
 /// Whether an account may do something: a verb, and `group/resource` or `group/resource/subresource`, perhaps of one name.
 async fn may(client: &Client, account: &str, ask: (&str, &str, &str), namespace: &str) -> bool {
@@ -75,6 +97,9 @@ fn everywhere(account: &str) -> Vec<(&'static str, String)> {
         all.push(("get", "/pods".to_owned()));
         all.extend(["create", "patch"].map(|verb| (verb, "events.k8s.io/events".to_owned())));
     }
+    if account == WEBHOOK {
+        all.push(("create", "authorization.k8s.io/subjectaccessreviews".to_owned()));
+    }
     all
 }
 
@@ -82,7 +107,7 @@ fn everywhere(account: &str) -> Vec<(&'static str, String)> {
 async fn each_account_may_do_what_it_does_and_nothing_else() {
     let server = ApiServer::shared().await;
     let client = server.client(ADMIN).await;
-    apply(&client).await;
+    rbac::apply(&client).await;
     let namespace = server.namespace("users").await;
     let others =
         ["/secrets", "/services", "/serviceaccounts", "/serviceaccounts/token", "/nodes", "/pods/exec", "/pods/log"];
@@ -94,7 +119,7 @@ async fn each_account_may_do_what_it_does_and_nothing_else() {
     let all = others.into_iter().chain(groups).chain(known).chain(reviews).map(str::to_owned).chain(kinds);
     let verbs = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "impersonate", "*"];
     let all: Vec<String> = all.collect();
-    for account in [CONTROLLER, SERVER] {
+    for account in [CONTROLLER, WEBHOOK, GATEWAY] {
         let allowed = everywhere(account);
         for what in &all {
             for verb in verbs {
@@ -103,18 +128,9 @@ async fn each_account_may_do_what_it_does_and_nothing_else() {
                 assert_eq!(found, wanted, "{account} {verb} {what}");
             }
         }
-        let leases = "coordination.k8s.io/leases";
-        for (verb, name, wanted) in [
-            ("create", "", true),
-            ("get", CONTROLLER, true),
-            ("update", CONTROLLER, true),
-            ("delete", CONTROLLER, false),
-            ("get", "another", false),
-            ("update", "another", false),
-            ("list", "", false),
-        ] {
-            let found = may(&client, account, (verb, leases, name), SYSTEM).await;
-            assert_eq!(found, wanted && account == CONTROLLER, "{account} {verb} {name}");
+        for (verb, what, name, who) in BY_NAME {
+            let found = may(&client, account, (verb, what, name), SYSTEM).await;
+            assert_eq!(found, who.contains(&account), "{account} {verb} {what} {name}");
         }
     }
     holders_are_told(server, &namespace).await;

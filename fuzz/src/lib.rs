@@ -13,6 +13,7 @@ pub mod resources;
 pub mod templates;
 pub mod token;
 pub mod world;
+pub mod yaml;
 
 /// One target.
 pub struct Target {
@@ -38,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "template", entry: templates::template, runs: 20_000, words: templates::WORDS },
     Target { name: "condition", entry: condition::condition, runs: 2_000, words: condition::WORDS },
     Target { name: "resources", entry: resources::resources, runs: 3_000, words: resources::WORDS },
+    Target { name: "yaml", entry: yaml::yaml, runs: 10_000, words: yaml::WORDS },
 ];
 
 /// Runs one target on one input.

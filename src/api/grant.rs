@@ -18,6 +18,8 @@ use super::read::Node;
 pub const ROLES: RangeInclusive<usize> = 1..=16;
 /// Longest reason, in bytes.
 pub const REASON: usize = 1024;
+/// Longest name or id of a user of the cluster, in bytes.
+pub const USER: usize = 1024;
 
 const FIELDS: [&str; 9] =
     ["policyRef", "subject", "roles", "notBefore", "expiresAt", "reason", "approved", "requestedBy", "approvedBy"];
@@ -67,13 +69,25 @@ fn grant(spec: &Node<'_, '_>, id: &ObjectId, application: Option<&Application>) 
     if end.is_some_and(|end| end <= start) {
         spec.field("expiresAt").fault("must be after `notBefore`");
     }
-    for (field, most) in [("reason", REASON), ("requestedBy", NAME), ("approvedBy", NAME)] {
-        let _is_bounded = spec.field(field).text(most);
+    let _is_bounded = spec.field("reason").text(REASON);
+    for field in ["requestedBy", "approvedBy"] {
+        stamp(&spec.field(field));
     }
     let approved = spec.field("approved").truth().unwrap_or(false);
     let name = format!("{}/{}", id.namespace, id.name).into();
     let grant = Grant { name, subject: subject?, roles: roles?, not_before: start, expires_at: end? };
     approved.then_some(grant)
+}
+
+/// Who asked or approved; nothing is decided by it.
+fn stamp(node: &Node<'_, '_>) {
+    if node.is_present() && node.object(&["username", "uid", "at"]) {
+        let name = node.field("username");
+        let _is_name = name.need("write the user's name") && name.text(USER).is_some();
+        let _is_bounded = node.field("uid").text(USER);
+        let at = node.field("at");
+        let _is_time = at.need("write when, as in 2026-11-24T03:00:00Z") && at.time().is_some();
+    }
 }
 
 fn second(at: jiff::Timestamp) -> UnixTime {

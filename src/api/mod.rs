@@ -13,6 +13,7 @@ pub mod entry;
 pub mod fault;
 pub mod grant;
 pub mod hosts;
+pub mod lint;
 mod memo;
 pub mod object;
 pub mod policy;

@@ -263,7 +263,10 @@ fn unknown(name: &str, known: &[&str]) -> String {
 }
 
 /// Reads `1h30m`: numbers with the units h, m and s, each unit once, the greatest first.
-fn seconds(text: &str) -> Result<i64, &'static str> {
+///
+/// # Errors
+/// The rule, for anything else.
+pub fn seconds(text: &str) -> Result<i64, &'static str> {
     const RULE: &str = "must be a length of time such as 90s, 15m, 8h or 1h30m";
     if text.is_empty() {
         return Err(RULE);

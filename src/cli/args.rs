@@ -8,6 +8,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::envoy::server::Listen;
 
+use super::report::Expected;
+
 /// Decides who may reach which route of which API.
 #[derive(Parser, Debug)]
 #[command(name = "entrance", version, about, max_term_width = 100)]
@@ -22,11 +24,15 @@ pub(super) enum Command {
     Serve(ServeArgs),
     /// Deliver the resources of a Kubernetes cluster to those who enforce them, and write their statuses.
     Controller(ControllerArgs),
+    /// Answer the API server's admission reviews: validate resources, stamp grants, inject sidecars.
+    Webhook(WebhookArgs),
     /// Decide one request offline and show how the decision came about.
     Check(CheckArgs),
     /// Work with tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Examine the configuration of an Envoy: where could a request pass unchecked?
+    Doctor(DoctorArgs),
     /// Print the custom resource definitions, for `kubectl apply`.
     Crds(CrdsArgs),
     /// Print a script that completes commands and flags in a shell.
@@ -117,6 +123,9 @@ pub(super) struct ControllerArgs {
     /// Where to deliver.
     #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:9193")]
     pub(super) listen: SocketAddr,
+    /// A Secret of `--lease-namespace` with the certificate to show, which `entrance webhook` keeps.
+    #[arg(long, value_name = "NAME", conflicts_with = "tls_cert")]
+    pub(super) cert_secret: Option<String>,
     /// PEM file with the certificate to show to subscribers; needed unless `--listen` is loopback.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(super) tls_cert: Option<PathBuf>,
@@ -141,6 +150,80 @@ pub(super) struct ControllerArgs {
     /// PEM file with further certificate authorities to trust when fetching signing keys.
     #[arg(long, value_name = "FILE")]
     pub(super) extra_ca: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(group(ArgGroup::new("certificate").required(true).args(["cert_secret", "tls_cert"])))]
+pub(super) struct WebhookArgs {
+    /// How to reach the cluster; the pod's service account, or what kubectl would use, if absent.
+    #[arg(long, value_name = "FILE")]
+    pub(super) kubeconfig: Option<PathBuf>,
+    /// Where to answer reviews, by HTTPS only.
+    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:9443")]
+    pub(super) listen: SocketAddr,
+    /// Where to serve /livez, /readyz, /metrics and /debug/snapshot.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9901")]
+    pub(super) admin: SocketAddr,
+    /// The namespace that this runs in.
+    #[arg(long, value_name = "NAMESPACE", default_value = "entrance")]
+    pub(super) namespace: String,
+    /// A Secret of that namespace with an authority and a certificate of our own, made and renewed by ourselves.
+    #[arg(long, value_name = "NAME", conflicts_with = "tls_cert")]
+    pub(super) cert_secret: Option<String>,
+    /// A Service by which one of us is reached: its names go into the certificate; may be repeated.
+    #[arg(long = "service", value_name = "NAME", requires = "cert_secret")]
+    pub(super) services: Vec<String>,
+    /// A further name or address of the certificate; may be repeated.
+    #[arg(long = "san", value_name = "NAME-OR-IP", requires = "cert_secret")]
+    pub(super) sans: Vec<String>,
+    /// How long such a certificate counts; it is renewed when a third of that is left.
+    #[arg(long, value_name = "DURATION", default_value = "2160h", requires = "cert_secret")]
+    pub(super) cert_lifetime: Span,
+    /// PEM file with the certificate to show; read again when it changes.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// PEM file with its private key.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(super) tls_key: Option<PathBuf>,
+    /// The webhook configurations that are told our authority.
+    #[arg(long, value_name = "NAME", requires = "cert_secret")]
+    pub(super) webhook_configuration: Option<String>,
+    /// YAML file that says what is injected into pods; nothing is without it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) sidecar: Option<PathBuf>,
+    /// The longest time that an AccessGrant may lend roles for, as in `12h`.
+    #[arg(long, value_name = "DURATION", default_value = "12h")]
+    pub(super) longest_grant: Span,
+    /// Whether somebody else must approve a grant.
+    #[arg(long, value_enum, value_name = "required|none", default_value_t = GrantApproval::Required)]
+    pub(super) grant_approval: GrantApproval,
+    /// Give a host to a namespace, whoever named it first: `orders.example.com=shop`; may be repeated.
+    #[arg(long = "pin-host", value_name = "HOST=NAMESPACE")]
+    pub(super) pins: Vec<String>,
+}
+
+/// Who must agree to a grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum GrantApproval {
+    /// Another user, who may `approve` accessgrants.
+    Required,
+    /// Nobody; whoever grants must be one who may `approve`.
+    None,
+}
+
+/// A length of time in whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span(pub(super) i64);
+
+impl FromStr for Span {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match crate::api::read::seconds(text)? {
+            0 => Err("must be longer than nothing"),
+            seconds => Ok(Self(seconds)),
+        }
+    }
 }
 
 /// Where decisions are recorded.
@@ -209,6 +292,9 @@ pub(super) struct CheckArgs {
     /// How to print the result.
     #[arg(long, short = 'o', value_enum, default_value_t = Format::Text)]
     pub(super) output: Format,
+    /// Exit with 0 if the decision is this, else with 1: `allow`, `deny`, `unavailable`, or a reason code.
+    #[arg(long, value_name = "DECISION")]
+    pub(super) expect: Option<Expected>,
     #[command(flatten)]
     pub(super) scope: ScopeArgs,
 }
@@ -240,6 +326,33 @@ pub(super) struct InspectArgs {
     /// How to print the result.
     #[arg(long, short = 'o', value_enum, default_value_t = Format::Text)]
     pub(super) output: Format,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DoctorArgs {
+    /// A bootstrap or a saved `/config_dump`, `-` for standard input, or the URL of an Envoy's admin port.
+    #[arg(value_name = "FILE|URL")]
+    pub(super) source: String,
+    /// Exit with 1 for warnings, too.
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Leave out the findings of a rule; may be repeated.
+    #[arg(long, value_name = "RULE")]
+    pub(super) ignore: Vec<String>,
+    /// How to print the findings.
+    #[arg(long, short = 'o', value_enum, default_value_t = FindingsFormat::Text)]
+    pub(super) output: FindingsFormat,
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FindingsFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For code scanning: SARIF 2.1.0.
+    Sarif,
 }
 
 #[derive(Args, Debug)]

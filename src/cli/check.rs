@@ -37,7 +37,8 @@ pub(super) fn run(args: &CheckArgs) -> Result<Outcome, UsageError> {
     let world = World::new(GENERATION, compiled.snapshot, &compiled.profiles).revoking(compiled.revocations);
     let world = Arc::new(world);
     let report = runtime::run_alone(judge(&world, &asked, (&args.keys, now)))??;
-    Ok(report.print(args.output))
+    let outcome = report.print(args.output);
+    Ok(args.expect.map_or(outcome, |expected| report.compare(expected)))
 }
 
 /// The request in question.

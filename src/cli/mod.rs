@@ -3,10 +3,12 @@
 //! Exit codes: 0 done or allowed, 1 denied or undecidable, 2 bad use or an error.
 
 mod args;
+mod certificates;
 mod check;
 mod completions;
 mod controller;
 mod crds;
+mod doctor;
 mod keys;
 mod logging;
 mod offline;
@@ -17,6 +19,7 @@ mod runtime;
 mod scope;
 mod serve;
 mod token;
+mod webhook;
 
 #[cfg(feature = "emulator")]
 mod demo;
@@ -86,8 +89,10 @@ fn dispatch(command: Command) -> Result<Outcome, UsageError> {
     match command {
         Command::Serve(args) => serve::run(&args),
         Command::Controller(args) => controller::run(&args),
+        Command::Webhook(args) => webhook::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Token(TokenCommand::Inspect(args)) => token::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Crds(args) => crds::run(&args),
         Command::Completions(args) => Ok(completions::run(&args)),
         #[cfg(feature = "emulator")]

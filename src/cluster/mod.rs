@@ -5,6 +5,9 @@
 //! status says, `statuses` what stands and is put there. An API server that is
 //! away takes nothing along: what was mirrored last stays, and says how old it is.
 
+pub mod approval;
+pub mod bundle;
+pub mod certificates;
 pub mod client;
 pub mod conditions;
 pub mod document;

@@ -4,6 +4,7 @@
 //! as none: it is a convenience, and whoever has nothing decides nothing.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use crate::api::object::Object;
 
 use super::subscription::Subscription;
-use super::wire::Received;
+use super::wire::{self, Received};
 
 /// Largest file that is read, in bytes.
 const MAX_FILE: u64 = 256 << 20;
@@ -39,6 +40,11 @@ pub fn keep(subscription: &Subscription, directory: &Path) -> io::Result<()> {
             Received::Resource(object) => ("resource", Cow::Borrowed(object.text())),
             Received::Workload { namespace, labels } => {
                 ("workload", Cow::Owned(json!({"namespace": &**namespace, "labels": labels}).to_string()))
+            }
+            Received::Pins(pins) => {
+                let hosts: BTreeMap<String, &str> =
+                    pins.iter().map(|(host, namespace)| (host.to_string(), &**namespace)).collect();
+                ("pins", Cow::Owned(json!(hosts).to_string()))
             }
         };
         let comma = if at == 0 { "" } else { "," };
@@ -74,6 +80,11 @@ fn content(entry: &Value) -> Option<Received> {
     if let Some(body) = entry.get("resource") {
         let object = Object::new(body.as_object()?.clone()).ok()??;
         return Some(Received::Resource(Arc::new(object)));
+    }
+    if let Some(pins) = entry.get("pins") {
+        let pins = pins.as_object()?.iter().map(|(host, namespace)| Some((host.as_str(), namespace.as_str()?)));
+        let pins: Vec<(&str, &str)> = pins.collect::<Option<_>>()?;
+        return wire::pins(pins.into_iter()).map(Received::Pins);
     }
     let workload = entry.get("workload")?;
     let labels = workload.get("labels")?.as_object()?.iter();

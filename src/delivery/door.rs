@@ -1,15 +1,19 @@
 //! The port on which resources are delivered: gRPC, with TLS unless it is loopback, and the health protocol beside it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Error, Identity, Server, ServerTlsConfig};
+use tonic::transport::{Error, Server};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+
+use crate::tls::{self, Certificate, CertificateFault};
 
 use super::server::Delivery;
 
@@ -19,32 +23,20 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 /// For streams that end; they are told to.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// A certificate with its key, both PEM.
-pub struct Tls {
-    /// The certificate, and those between it and its authority.
-    pub certificate: Vec<u8>,
-    /// The private key.
-    pub key: Vec<u8>,
-}
-
 /// A port that is not served yet.
 pub struct Door {
     listener: TcpListener,
-    server: Server,
+    tls: Option<TlsAcceptor>,
 }
 
 impl Door {
     /// A door at this listener.
     ///
     /// # Errors
-    /// The certificate or its key cannot be used.
-    pub fn new(listener: TcpListener, tls: Option<&Tls>) -> Result<Self, Error> {
-        let mut server = Server::builder().http2_keepalive_interval(Some(KEEPALIVE)).tcp_nodelay(true);
-        if let Some(tls) = tls {
-            let identity = Identity::from_pem(&tls.certificate, &tls.key);
-            server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
-        }
-        Ok(Self { listener, server })
+    /// The certificate cannot be used.
+    pub fn new(listener: TcpListener, certificate: Option<&Arc<Certificate>>) -> Result<Self, CertificateFault> {
+        let tls = certificate.map(|certificate| certificate.acceptor(&[b"h2"])).transpose()?;
+        Ok(Self { listener, tls })
     }
 
     /// Serves until told to stop. Healthy once `ready` says so.
@@ -52,16 +44,27 @@ impl Door {
     /// # Errors
     /// The listener fails.
     pub async fn serve(
-        mut self,
+        self,
         delivery: Delivery,
         (ready, stop): (watch::Receiver<bool>, CancellationToken),
     ) -> Result<(), Error> {
         let (reporter, health) = tonic_health::server::health_reporter();
         report(&reporter, false).await;
         let discovery = AggregatedDiscoveryServiceServer::new(delivery).max_decoding_message_size(MAX_REQUEST);
-        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
-        let router = self.server.add_service(health).add_service(discovery);
-        let serving = router.serve_with_incoming_shutdown(incoming, stop.cancelled());
+        let mut server = Server::builder().http2_keepalive_interval(Some(KEEPALIVE));
+        let router = server.add_service(health).add_service(discovery);
+        let serving = async {
+            match self.tls {
+                Some(tls) => {
+                    let incoming = tls::connections(self.listener, tls);
+                    router.serve_with_incoming_shutdown(incoming, stop.cancelled()).await
+                }
+                None => {
+                    let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+                    router.serve_with_incoming_shutdown(incoming, stop.cancelled()).await
+                }
+            }
+        };
         let telling = tell(&reporter, ready, &stop);
         let ending = async {
             stop.cancelled().await;

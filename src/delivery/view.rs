@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::api::object::{Kind, Object, ObjectId, Resources};
 
-use super::wire::Parcel;
+use super::wire::{Parcel, Pins};
 
 /// Who subscribes, as the controller knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Catalogue {
     pub generation: u64,
     parcels: HashMap<ObjectId, Stock>,
     namespaces: HashMap<Arc<str>, Arc<[ObjectId]>>,
+    /// For gateways; `None`: no host is given to anybody.
+    pins: Option<Parcel>,
 }
 
 /// One resource, and what decides who may see it.
@@ -86,6 +88,12 @@ impl Stock {
 }
 
 impl Catalogue {
+    /// An empty catalogue of an installation that gave these hosts away.
+    #[must_use]
+    pub fn pinning(pins: &Pins) -> Self {
+        Self { pins: (!pins.is_empty()).then(|| Parcel::pins(pins)), ..Self::default() }
+    }
+
     /// The next catalogue. What did not change is not encoded again.
     #[must_use]
     pub fn next(&self, resources: &Resources) -> Self {
@@ -98,14 +106,17 @@ impl Catalogue {
             parcels.insert(object.id.clone(), stock);
         }
         let namespaces = namespaces.into_iter().map(|(namespace, ids)| (namespace, ids.into())).collect();
-        Self { generation: self.generation.saturating_add(1), parcels, namespaces }
+        let pins = self.pins.clone();
+        Self { generation: self.generation.saturating_add(1), parcels, namespaces, pins }
     }
 
     /// What `audience` may see, by name.
     #[must_use]
     pub fn view(&self, audience: &Audience) -> BTreeMap<Arc<str>, Parcel> {
         match audience {
-            Audience::Gateway => self.parcels.values().map(|stock| named(&stock.parcel)).collect(),
+            Audience::Gateway => {
+                self.parcels.values().map(|stock| &stock.parcel).chain(&self.pins).map(named).collect()
+            }
             Audience::Workload { namespace, labels } => {
                 let mut view = self.of_workload(namespace, labels);
                 let (name, parcel) = named(&Parcel::workload(namespace, labels));

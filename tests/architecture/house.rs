@@ -8,8 +8,8 @@ use super::source::{Complaint, Source};
 pub(crate) const STOREYS: [&[&str]; 7] = [
     &["main"],
     &["cli"],
-    &["admin", "cluster", "delivery", "demo", "emulator", "entra", "envoy", "files"],
-    &["audit", "authorize", "metrics"],
+    &["admin", "admission", "cluster", "delivery", "demo", "doctor", "emulator", "entra", "envoy", "files"],
+    &["audit", "authorize", "metrics", "tls"],
     &["api"],
     &["policy", "token"],
     &["clock", "identity", "reason", "request"],
@@ -28,26 +28,26 @@ const ASIDE: [(&str, &str); 5] = [
 ];
 
 /// Rooms that know no outside world: no I/O, no clock, no threads, no tasks, no log.
-const PURE: [&str; 7] = ["api", "policy", "token", "clock", "identity", "reason", "request"];
+const PURE: [&str; 8] = ["api", "doctor", "policy", "token", "clock", "identity", "reason", "request"];
 
 /// Crates that are somebody's outside world, and the rooms where they stop.
 const FOREIGN: [(&str, &[&str]); 20] = [
-    ("axum", &["admin", "emulator", "demo"]),
+    ("axum", &["admin", "admission", "emulator", "demo"]),
     ("cel", &["policy"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("envoy_types", &["envoy", "delivery"]),
-    ("hyper", &["envoy", "emulator"]),
-    ("hyper_util", &["envoy", "emulator"]),
+    ("hyper", &["admission", "envoy", "emulator"]),
+    ("hyper_util", &["admission", "envoy", "emulator"]),
     ("jsonwebtoken", &["token"]),
     // the definitions of our resources are types of `kube`; the command line passes a client on
     ("k8s_openapi", &["api", "cluster"]),
     ("kube", &["api", "cluster", "cli"]),
     ("notify", &["files"]),
     ("prost", &["envoy", "delivery"]),
-    ("rcgen", &["emulator"]),
+    ("rcgen", &["emulator", "tls"]),
     ("regex_automata", &["policy"]),
-    ("reqwest", &["entra", "demo"]),
+    ("reqwest", &["entra", "demo", "cli"]),
     ("saphyr", &["cli", "emulator"]),
     ("saphyr_parser", &["files"]),
     ("tonic", &["envoy", "delivery"]),

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use entrance::api::object::{Object, Resources};
 use entrance::delivery::RESOURCE_TYPE;
-use entrance::delivery::door::{Door, Tls};
+use entrance::delivery::door::Door;
 use entrance::delivery::roster::{Plane, Roster};
 use entrance::delivery::server::{Admit, Delivery, Refusal, Subscriber};
 use entrance::delivery::view::{Audience, Catalogue};
+use entrance::policy::host::HostPattern;
+use entrance::tls::{Certificate, Pem};
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use envoy_types::pb::google::rpc::Status as Detail;
@@ -81,7 +83,7 @@ impl Admit for ByName {
 }
 
 /// An authority's certificate, and a certificate with its key for 127.0.0.1.
-pub(crate) fn authority() -> (String, Tls) {
+pub(crate) fn authority() -> (String, Pem) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(DnType::CommonName, "test authority");
@@ -90,11 +92,12 @@ pub(crate) fn authority() -> (String, Tls) {
     let issuer = Issuer::new(params, key);
     let key = KeyPair::generate().unwrap();
     let server = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-    (ca, Tls { certificate: server.pem().into_bytes(), key: key.serialize_pem().into_bytes() })
+    (ca, Pem { certificate: server.pem().into_bytes(), key: key.serialize_pem().into_bytes() })
 }
 
 pub(crate) struct Scene {
     pub(crate) ca: Option<String>,
+    pub(crate) certificate: Option<Arc<Certificate>>,
     address: SocketAddr,
     catalogue: watch::Sender<Option<Arc<Catalogue>>>,
     roster: Arc<Roster>,
@@ -112,32 +115,34 @@ impl Scene {
     pub(crate) async fn new() -> Self {
         let mut scene = Self {
             ca: None,
+            certificate: None,
             address: "127.0.0.1:0".parse().unwrap(),
             catalogue: watch::Sender::new(None),
             roster: Arc::default(),
             stop: CancellationToken::new(),
             serving: None,
         };
-        scene.serve(None).await;
+        scene.serve().await;
         scene
     }
 
     pub(crate) async fn with_tls() -> Self {
         let mut scene = Self::new().await;
         scene.end().await;
-        let (ca, tls) = authority();
+        let (ca, pem) = authority();
         scene.ca = Some(ca);
+        scene.certificate = Some(Certificate::new(&pem).unwrap());
         scene.stop = CancellationToken::new();
-        scene.serve(Some(&tls)).await;
+        scene.serve().await;
         scene
     }
 
-    async fn serve(&mut self, tls: Option<&Tls>) {
+    async fn serve(&mut self) {
         let listener = TcpListener::bind(self.address).await.unwrap();
         self.address = listener.local_addr().unwrap();
         let ends = (Arc::clone(&self.roster), self.stop.clone());
         let delivery = Delivery::new(self.catalogue.subscribe(), Arc::new(ByName), ends);
-        let door = Door::new(listener, tls).unwrap();
+        let door = Door::new(listener, self.certificate.as_ref()).unwrap();
         let (_, ready) = watch::channel(true);
         let stop = self.stop.clone();
         self.serving = Some(tokio::spawn(async move { door.serve(delivery, (ready, stop)).await.unwrap() }));
@@ -153,7 +158,7 @@ impl Scene {
     /// Starts another server at the same address.
     pub(crate) async fn again(&mut self) {
         self.stop = CancellationToken::new();
-        self.serve(None).await;
+        self.serve().await;
     }
 
     pub(crate) fn url(&self) -> String {
@@ -163,6 +168,12 @@ impl Scene {
     pub(crate) fn publish(&self, objects: &[Arc<Object>]) {
         let before = self.catalogue.borrow().clone().unwrap_or_default();
         self.catalogue.send_replace(Some(Arc::new(before.next(&resources(objects)))));
+    }
+
+    /// From here on, these hosts are given to a namespace.
+    pub(crate) fn pin(&self, pins: &[(&str, &str)]) {
+        let pins = pins.iter().map(|(host, namespace)| (HostPattern::parse(host).unwrap(), Arc::from(*namespace)));
+        self.catalogue.send_replace(Some(Arc::new(Catalogue::pinning(&pins.collect()))));
     }
 
     pub(crate) async fn client(&self, token: &str) -> Client {

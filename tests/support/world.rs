@@ -268,7 +268,7 @@ impl fmt::Debug for Token {
                 write!(f, " oid {} client {} roles {:?}", caller.subject, caller.client, caller.roles)?;
                 write!(f, " scopes {:?} {:?} acrs {:?}", caller.scopes, caller.groups, caller.auth_contexts)?;
                 write!(f, " step-up {} auth_time {:?}", caller.can_step_up, caller.authenticated_at)?;
-                write!(f, " claims {:?}", caller.claims.0)
+                write!(f, " claims {:?}", caller.claims.members())
             }
         }
     }

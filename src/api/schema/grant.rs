@@ -48,14 +48,27 @@ pub struct AccessGrantSpec {
     /// Nothing is lent before this is true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approved: Option<bool>,
-    /// Who asked for it; set on admission.
+    /// Who asked for it: stamped on admission, whatever is written here.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
-    pub requested_by: Option<String>,
-    /// Who approved it; set on admission.
+    pub requested_by: Option<Stamp>,
+    /// Who approved it: stamped on admission, whatever is written here.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
-    pub approved_by: Option<String>,
+    pub approved_by: Option<Stamp>,
+}
+
+/// A user of the cluster, as the API server authenticated them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Stamp {
+    /// The user's name.
+    #[schemars(length(min = 1, max = 1024))]
+    pub username: String,
+    /// The user's id, if the authenticator gives one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub uid: Option<String>,
+    /// When.
+    #[schemars(length(max = 64), extend("format" = "date-time"))]
+    pub at: String,
 }
 
 /// An object of the same namespace.

@@ -5,6 +5,7 @@
 //! - **End.** On SIGTERM health goes first, streams end, the lease is given back.
 
 mod admit;
+mod certificate;
 mod doors;
 mod judge;
 mod planes;
@@ -32,6 +33,7 @@ use super::runtime::{self, Signals};
 use super::{Outcome, UsageError, keys, logging, scope};
 
 use doors::Doors;
+pub(super) use doors::{announce, bind};
 use status::Status;
 use writer::{Sources, Writer};
 
@@ -50,12 +52,14 @@ async fn control(args: &ControllerArgs) -> Result<Outcome, UsageError> {
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let mirrored = mirror::run(&parts.client, Arc::clone(&parts.clock), &stop, &tasks);
     let (publish, catalogue) = watch::channel(None);
-    tasks.spawn(catalogues(mirrored.clone(), publish, stop.clone()));
+    let empty = Catalogue::pinning(&settings.pins);
+    tasks.spawn(catalogues(mirrored.clone(), (empty, publish), stop.clone()));
     let (lead, leader) = watch::channel(false);
     tasks.spawn(lease::run(parts.client.clone(), parts.candidate.clone(), lead, stop.clone()));
     let sources = Sources { mirrored: mirrored.clone(), catalogue: catalogue.clone(), leader: leader.clone() };
     tasks.spawn(Writer::new(&parts, settings, sources).run(stop.clone()));
-    let status = Arc::new(Status { mirrored, catalogue, leader, roster: Arc::clone(&parts.roster) });
+    let (roster, shown) = (Arc::clone(&parts.roster), doors.shown());
+    let status = Arc::new(Status { mirrored, catalogue, leader, roster, shown });
     doors.open(args, &parts, (status, stop.clone()));
     let outcome = tokio::select! {
         signal = signals.next() => {
@@ -110,11 +114,11 @@ fn identity() -> String {
 /// Turns each state of the mirror into a catalogue.
 async fn catalogues(
     mut mirrored: watch::Receiver<Mirrored>,
-    publish: watch::Sender<Option<Arc<Catalogue>>>,
+    (empty, publish): (Catalogue, watch::Sender<Option<Arc<Catalogue>>>),
     stop: CancellationToken,
 ) {
     let mut known = None;
-    let mut catalogue = Arc::new(Catalogue::default());
+    let mut catalogue = Arc::new(empty);
     loop {
         let resources = mirrored.borrow_and_update().resources.clone();
         if let Some(resources) = resources.filter(|new| known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, new))) {

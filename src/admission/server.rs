@@ -1,0 +1,136 @@
+//! The port on which reviews come in: HTTPS only.
+//!
+//! Whoever reaches it can ask; answers are about the question alone and keep nothing. The API server is not asked for a
+//! certificate, since clusters differ in whether it has one for webhooks; a network policy keeps others out.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use futures_util::StreamExt as _;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use crate::tls;
+
+use super::desk::Desk;
+use super::review::{self, MAX_REVIEW, Request, Verdict};
+
+/// Longest time for a request's head, and for a whole request. The API server waits 30 s at most.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Reviews that are read at once: each may take 8 MiB.
+const AT_ONCE: usize = 32;
+const FAREWELL: Duration = Duration::from_secs(3);
+
+#[derive(Clone)]
+struct Port {
+    desk: Arc<Desk>,
+    places: Arc<Semaphore>,
+}
+
+/// `POST /validate` and `POST /mutate`.
+pub fn router(desk: Arc<Desk>) -> Router {
+    let port = Port { desk, places: Arc::new(Semaphore::new(AT_ONCE)) };
+    Router::new()
+        .route("/validate", post(validate))
+        .route("/mutate", post(mutate))
+        .fallback(async || StatusCode::NOT_FOUND)
+        .layer(DefaultBodyLimit::max(MAX_REVIEW))
+        .layer(from_fn_with_state(port.clone(), place))
+        .with_state(port)
+}
+
+/// A place is needed before the body is read, so that many large ones cannot fill the memory.
+async fn place(State(port): State<Port>, request: axum::extract::Request, next: Next) -> Response {
+    match port.places.acquire().await {
+        Ok(_place) => next.run(request).await,
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+async fn validate(State(port): State<Port>, body: Bytes) -> Response {
+    match review::read(&body) {
+        Ok(request) => answer("validate", &request, &port.desk.validate(&request).await),
+        Err(fault) => unreadable(&fault),
+    }
+}
+
+async fn mutate(State(port): State<Port>, body: Bytes) -> Response {
+    match review::read(&body) {
+        Ok(request) => answer("mutate", &request, &port.desk.mutate(&request).await),
+        Err(fault) => unreadable(&fault),
+    }
+}
+
+fn answer(path: &'static str, request: &Request, verdict: &Verdict) -> Response {
+    let refused = verdict.outcome.as_ref().err().map(|refusal| refusal.message.as_str());
+    let of = (&request.kind.kind, &request.namespace, &request.name);
+    tracing::info!(
+        code = "reviewed", path, kind = of.0, namespace = of.1, name = of.2, operation = ?request.operation,
+        allowed = refused.is_none(), refused, warnings = verdict.warnings.len(), dry_run = request.dry_run,
+    );
+    ([(header::CONTENT_TYPE, "application/json")], verdict.render(&request.uid).to_string()).into_response()
+}
+
+fn unreadable(fault: &review::ReviewFault) -> Response {
+    tracing::warn!(code = "review_unreadable", %fault);
+    (StatusCode::BAD_REQUEST, format!("{fault}\n")).into_response()
+}
+
+/// Serves until told to stop; what is in flight is answered.
+pub async fn serve(listener: TcpListener, (tls, router): (TlsAcceptor, Router), stop: CancellationToken) {
+    let tasks = TaskTracker::new();
+    let mut accepted = std::pin::pin!(tls::connections(listener, tls));
+    loop {
+        let stream = tokio::select! {
+            stream = accepted.next() => stream,
+            () = stop.cancelled() => break,
+        };
+        match stream {
+            Some(Ok(stream)) => drop(tasks.spawn(converse(stream, router.clone(), stop.clone()))),
+            Some(Err(error)) => tracing::warn!(code = "connection_lost", %error),
+            None => break,
+        }
+    }
+    tasks.close();
+    let (Ok(()) | Err(_)) = tokio::time::timeout(FAREWELL, tasks.wait()).await;
+}
+
+async fn converse(stream: TlsStream<TcpStream>, router: Router, stop: CancellationToken) {
+    let service = hyper::service::service_fn(move |request| in_time(router.clone(), request));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+async fn in_time(router: Router, request: hyper::Request<hyper::body::Incoming>) -> Result<Response, Infallible> {
+    match tokio::time::timeout(PATIENCE, router.oneshot(request)).await {
+        Ok(answered) => answered,
+        Err(_) => Ok(StatusCode::SERVICE_UNAVAILABLE.into_response()),
+    }
+}

@@ -1,0 +1,75 @@
+//! The ports: reviews, and the admin port.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin;
+use crate::admission::desk::Desk;
+use crate::admission::server;
+use crate::metrics::Metrics;
+
+use super::super::UsageError;
+use super::super::args::WebhookArgs;
+use super::super::controller::{announce, bind};
+use super::certificates::Shown;
+use super::status::Status;
+
+/// Ports that are bound, then answered.
+pub(super) struct Doors {
+    bound: Option<(TcpListener, TcpListener)>,
+    serving: JoinSet<Result<(), String>>,
+}
+
+impl Doors {
+    /// Binds both ports.
+    pub(super) async fn bind(args: &WebhookArgs) -> Result<Self, UsageError> {
+        let reviews = bind("--listen", args.listen).await?;
+        announce("webhook", reviews.local_addr());
+        let admin = bind("--admin", args.admin).await?;
+        announce("admin", admin.local_addr());
+        Ok(Self { bound: Some((reviews, admin)), serving: JoinSet::new() })
+    }
+
+    /// Answers on both; reviews as soon as there is a certificate to show.
+    pub(super) fn open(
+        &mut self,
+        (desk, status): (Arc<Desk>, Arc<Status>),
+        mut shown: Shown,
+        stop: &CancellationToken,
+    ) {
+        let Some((reviews, admin)) = self.bound.take() else { return };
+        let closing = stop.clone();
+        self.serving.spawn(async move {
+            let certificate = tokio::select! {
+                found = shown.certificate.wait_for(Option::is_some) => found.ok().and_then(|found| found.clone()),
+                () = closing.cancelled() => return Ok(()),
+            };
+            let certificate = certificate.ok_or("there will be no certificate")?;
+            let tls = certificate.acceptor(&[b"http/1.1"]).map_err(|fault| fault.to_string())?;
+            server::serve(reviews, (tls, server::router(desk)), closing).await;
+            Ok(())
+        });
+        let router = admin::router(status, Arc::new(Metrics::default()));
+        let stop = stop.clone();
+        self.serving.spawn(async move { admin::serve(admin, router, stop).await.map_err(|error| error.to_string()) });
+    }
+
+    /// Waits until a port is no longer answered.
+    pub(super) async fn ended(&mut self) {
+        match self.serving.join_next().await {
+            Some(Ok(Ok(()))) | None => tracing::error!("a port is no longer answered"),
+            Some(Ok(Err(why))) => tracing::error!(why, "a port is no longer answered"),
+            Some(Err(error)) => tracing::error!(%error, "a port is no longer answered"),
+        }
+    }
+
+    /// Waits for what is in flight; the ports were told to end.
+    pub(super) async fn close(mut self) {
+        let closed = async { while self.serving.join_next().await.is_some() {} };
+        let (Ok(()) | Err(_)) = tokio::time::timeout(Duration::from_secs(6), closed).await;
+    }
+}

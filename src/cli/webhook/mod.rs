@@ -1,0 +1,80 @@
+//! `entrance webhook`: what the API server asks before it keeps an object.
+//!
+//! Every replica mirrors the API server and answers; ready once everything was listed once and there is a certificate to
+//! show. On SIGTERM what is in flight is answered, then the ports close.
+
+mod certificates;
+mod cluster;
+mod doors;
+mod status;
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admission::desk::Desk;
+use crate::admission::grant::{Approval, Rules};
+use crate::admission::validate::Judge;
+use crate::api::compile::Settings;
+use crate::clock::{Clock, SystemClock};
+use crate::cluster::client::connect;
+use crate::cluster::mirror;
+
+use super::args::{GrantApproval, WebhookArgs};
+use super::runtime::{self, Signals};
+use super::{Outcome, UsageError, logging, scope};
+
+use certificates::Source;
+use cluster::Known;
+use doors::Doors;
+use status::Status;
+
+/// Runs until told to end.
+pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, UsageError> {
+    logging::start("info");
+    runtime::run(answer(args))?
+}
+
+async fn answer(args: &WebhookArgs) -> Result<Outcome, UsageError> {
+    let mut signals = Signals::take()?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+    let judge = Judge::new(Settings { pins: scope::pins(&args.pins)?, ..Settings::default() });
+    let client = connect(args.kubeconfig.as_deref()).await.map_err(|fault| UsageError::new(fault.to_string()))?;
+    let source = Source::new(args, &client)?;
+    let mut doors = Doors::bind(args).await?;
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mirrored = mirror::run(&client, Arc::clone(&clock), &stop, &tasks);
+    let shown = source.run(&stop, &tasks);
+    let known = Arc::new(Known { client, mirrored: mirrored.clone() });
+    let desk = Arc::new(Desk { judge, rules: rules(args), cluster: known, clock });
+    let status = Arc::new(Status { mirrored, shown: shown.clone() });
+    doors.open((desk, status), shown, &stop);
+    let outcome = tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal, "shutting down");
+            Ok(Outcome::Done)
+        }
+        () = doors.ended() => Err(UsageError::new("a port is no longer answered; the log says why")),
+    };
+    stop.cancel();
+    tokio::select! {
+        () = async {
+            doors.close().await;
+            tasks.close();
+            tasks.wait().await;
+        } => {}
+        signal = signals.next() => tracing::warn!(signal, "told again to end: what is in flight is cut off"),
+    }
+    tracing::info!("ended");
+    outcome
+}
+
+const fn rules(args: &WebhookArgs) -> Rules {
+    let approval = match args.grant_approval {
+        GrantApproval::Required => Approval::Required,
+        GrantApproval::None => Approval::None,
+    };
+    Rules { longest: args.longest_grant.0, approval }
+}

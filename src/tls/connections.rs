@@ -1,0 +1,65 @@
+//! Connections of a listener, once they have shaken hands.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::Stream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
+
+/// Longest time for a handshake.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Most handshakes at one time: more wait in the system's queue.
+const HANDSHAKES: usize = 256;
+/// Connections on their way to whoever serves them.
+const READY: usize = 16;
+/// After a failure to accept: others need time to close files.
+const RELIEF: Duration = Duration::from_millis(50);
+
+/// Accepts until nobody takes connections any more. A slow handshake keeps no other one waiting.
+pub fn connections(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+) -> impl Stream<Item = io::Result<TlsStream<TcpStream>>> + Send + 'static {
+    let (ready, taken) = mpsc::channel(READY);
+    tokio::spawn(accept(listener, acceptor, ready));
+    ReceiverStream::new(taken)
+}
+
+type Ready = mpsc::Sender<io::Result<TlsStream<TcpStream>>>;
+
+async fn accept(listener: TcpListener, acceptor: TlsAcceptor, ready: Ready) {
+    let places = Arc::new(Semaphore::new(HANDSHAKES));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = ready.closed() => return,
+        };
+        let Ok((stream, _)) = accepted else {
+            sleep(RELIEF).await;
+            continue;
+        };
+        let (acceptor, ready) = (acceptor.clone(), ready.clone());
+        tokio::spawn(async move {
+            let shaken = timeout(PATIENCE, shake(stream, &acceptor)).await;
+            drop(place);
+            match shaken {
+                // Whoever serves may have ended meanwhile.
+                Ok(Ok(stream)) => drop(ready.send(Ok(stream)).await),
+                Ok(Err(error)) => tracing::debug!(%error, "tls handshake failed"),
+                Err(_) => tracing::debug!("tls handshake took too long"),
+            }
+        });
+    }
+}
+
+async fn shake(stream: TcpStream, acceptor: &TlsAcceptor) -> io::Result<TlsStream<TcpStream>> {
+    stream.set_nodelay(true)?;
+    acceptor.accept(stream).await
+}
