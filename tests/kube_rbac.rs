@@ -90,18 +90,23 @@ async fn each_account_may_do_what_it_does_and_nothing_else() {
                 assert_eq!(found, wanted, "{account} {verb} {what}");
             }
         }
-        let leases = "coordination.k8s.io/leases";
-        for (verb, name, wanted) in [
-            ("create", "", true),
-            ("get", CONTROLLER, true),
-            ("update", CONTROLLER, true),
-            ("delete", CONTROLLER, false),
-            ("get", "another", false),
-            ("update", "another", false),
-            ("list", "", false),
+        let (leases, maps) = ("coordination.k8s.io/leases", "/configmaps");
+        for (what, verb, name, wanted) in [
+            (leases, "create", "", true),
+            (leases, "get", CONTROLLER, true),
+            (leases, "update", CONTROLLER, true),
+            (leases, "delete", CONTROLLER, false),
+            (leases, "get", "another", false),
+            (leases, "update", "another", false),
+            (leases, "list", "", false),
+            (maps, "create", "", true),
+            (maps, "patch", CONTROLLER, true),
+            (maps, "patch", "another", false),
+            (maps, "update", CONTROLLER, false),
+            (maps, "delete", CONTROLLER, false),
         ] {
-            let found = may(&client, account, (verb, leases, name), SYSTEM).await;
-            assert_eq!(found, wanted && account == CONTROLLER, "{account} {verb} {name}");
+            let found = may(&client, account, (verb, what, name), SYSTEM).await;
+            assert_eq!(found, wanted && account == CONTROLLER, "{account} {verb} {what} {name}");
         }
     }
     holders_are_told(server, &namespace).await;
