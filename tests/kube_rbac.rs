@@ -33,12 +33,13 @@ const SECRETS: &str = "/secrets";
 const READ: [&str; 3] = ["get", "list", "watch"];
 const KINDS: [&str; 4] = ["entraapplications", "accesspolicies", "accessgrants", "tokenrevocations"];
 
+const MAPS: &str = "/configmaps";
 const LEASES: &str = "coordination.k8s.io/leases";
 const MUTATING: &str = "admissionregistration.k8s.io/mutatingwebhookconfigurations";
 const VALIDATING: &str = "admissionregistration.k8s.io/validatingwebhookconfigurations";
 
 /// In the system's own namespace, or of one name: verb, resource, name, and who may.
-const BY_NAME: [(&str, &str, &str, &[&str]); 24] = [
+const BY_NAME: [(&str, &str, &str, &[&str]); 29] = [
     ("create", LEASES, "", &[CONTROLLER]),
     ("get", LEASES, CONTROLLER, &[CONTROLLER]),
     ("update", LEASES, CONTROLLER, &[CONTROLLER]),
@@ -46,6 +47,11 @@ const BY_NAME: [(&str, &str, &str, &[&str]); 24] = [
     ("get", LEASES, "another", &[]),
     ("update", LEASES, "another", &[]),
     ("list", LEASES, "", &[]),
+    ("create", MAPS, "", &[CONTROLLER]),
+    ("patch", MAPS, CONTROLLER, &[CONTROLLER]),
+    ("patch", MAPS, "another", &[]),
+    ("update", MAPS, CONTROLLER, &[]),
+    ("delete", MAPS, CONTROLLER, &[]),
     ("get", SECRETS, SECRET, &[CONTROLLER, WEBHOOK]),
     ("watch", SECRETS, SECRET, &[CONTROLLER, WEBHOOK]),
     ("update", SECRETS, SECRET, &[WEBHOOK]),
