@@ -25,6 +25,7 @@ use api_server::{ADMIN, ApiServer};
 const SYSTEM: &str = "entrance";
 const CONTROLLER: &str = "entrance-controller";
 const SERVER: &str = "entrance-server";
+const WEBHOOK: &str = "entrance-webhook";
 const READ: [&str; 3] = ["get", "list", "watch"];
 const KINDS: [&str; 4] = ["entraapplications", "accesspolicies", "accessgrants", "tokenrevocations"];
 
@@ -75,7 +76,51 @@ fn everywhere(account: &str) -> Vec<(&'static str, String)> {
         all.push(("get", "/pods".to_owned()));
         all.extend(["create", "patch"].map(|verb| (verb, "events.k8s.io/events".to_owned())));
     }
+    if account == WEBHOOK {
+        all.push(("create", "authorization.k8s.io/subjectaccessreviews".to_owned()));
+    }
     all
+}
+
+/// What accounts may do with single objects.
+async fn by_name(client: &Client) {
+    let hooks = ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"];
+    let hooks = hooks.map(|kind| format!("admissionregistration.k8s.io/{kind}"));
+    let (leases, secrets) = ("coordination.k8s.io/leases".to_owned(), "/secrets".to_owned());
+    for account in [CONTROLLER, SERVER, WEBHOOK] {
+        let (leads, keeps) = (account == CONTROLLER, account == WEBHOOK);
+        let leases = [
+            ("create", "", leads),
+            ("get", CONTROLLER, leads),
+            ("update", CONTROLLER, leads),
+            ("delete", CONTROLLER, false),
+            ("get", "another", false),
+            ("update", "another", false),
+            ("list", "", false),
+        ]
+        .map(|ask| (&leases, ask));
+        let secrets = [
+            ("get", "entrance-certificates", leads || keeps),
+            ("update", "entrance-certificates", keeps),
+            ("patch", "entrance-certificates", false),
+            ("delete", "entrance-certificates", false),
+            ("get", "another", false),
+        ]
+        .map(|ask| (&secrets, ask));
+        let hooks = hooks.iter().flat_map(|of| {
+            [
+                ("get", "entrance", keeps),
+                ("patch", "entrance", keeps),
+                ("update", "entrance", false),
+                ("get", "another", false),
+            ]
+            .map(|ask| (of, ask))
+        });
+        for (of, (verb, name, wanted)) in leases.into_iter().chain(secrets).chain(hooks) {
+            let found = may(client, account, (verb, of, name), SYSTEM).await;
+            assert_eq!(found, wanted, "{account} {verb} {of} {name}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -94,7 +139,7 @@ async fn each_account_may_do_what_it_does_and_nothing_else() {
     let all = others.into_iter().chain(groups).chain(known).chain(reviews).map(str::to_owned).chain(kinds);
     let verbs = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "impersonate", "*"];
     let all: Vec<String> = all.collect();
-    for account in [CONTROLLER, SERVER] {
+    for account in [CONTROLLER, SERVER, WEBHOOK] {
         let allowed = everywhere(account);
         for what in &all {
             for verb in verbs {
@@ -103,20 +148,8 @@ async fn each_account_may_do_what_it_does_and_nothing_else() {
                 assert_eq!(found, wanted, "{account} {verb} {what}");
             }
         }
-        let leases = "coordination.k8s.io/leases";
-        for (verb, name, wanted) in [
-            ("create", "", true),
-            ("get", CONTROLLER, true),
-            ("update", CONTROLLER, true),
-            ("delete", CONTROLLER, false),
-            ("get", "another", false),
-            ("update", "another", false),
-            ("list", "", false),
-        ] {
-            let found = may(&client, account, (verb, leases, name), SYSTEM).await;
-            assert_eq!(found, wanted && account == CONTROLLER, "{account} {verb} {name}");
-        }
     }
+    by_name(&client).await;
     holders_are_told(server, &namespace).await;
 }
 
