@@ -17,3 +17,4 @@ pub mod mirror;
 pub mod review;
 pub mod statuses;
 mod store;
+pub mod version;
