@@ -15,7 +15,11 @@ use super::server::{Server, ask_of};
 
 const ANY: &str = "127.0.0.1:0";
 
-/// A release without a webhook, so that nobody else is disturbed, and what the API server has made of it.
+/// Without a webhook nobody else is disturbed.
+const QUIET: &str = "webhook.enabled=false,certificates.provider=secret,certificates.secretName=serving,\
+    gateway.enabled=true,hostPins[0].host=pinned.example.com,hostPins[0].namespace=pinned";
+
+/// A release, and what the API server has made of it.
 struct Release {
     server: &'static ApiServer,
     namespace: String,
@@ -24,12 +28,13 @@ struct Release {
 }
 
 impl Release {
-    async fn new(prefix: &str) -> Self {
-        let server = ApiServer::shared().await;
+    async fn quiet(prefix: &str) -> Self {
+        Self::on(ApiServer::shared().await, prefix, QUIET).await
+    }
+
+    async fn on(server: &'static ApiServer, prefix: &str, values: &str) -> Self {
         let namespace = server.namespace(prefix).await;
         let helm = Helm::of(server.kubeconfig(ADMIN));
-        let values = "webhook.enabled=false,certificates.provider=secret,certificates.secretName=serving,\
-            gateway.enabled=true,hostPins[0].host=pinned.example.com,hostPins[0].namespace=pinned";
         helm.prints(&["install", &namespace, "charts/entrance", "--namespace", &namespace, "--set", values]);
         let client = server.client(ADMIN).await;
         let to = Objects { client: &client, namespace: &namespace, manager: "test", dry_run: false };
@@ -77,11 +82,11 @@ fn certificate(directory: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_controller_of_the_chart_is_ready_and_leads() {
-    let release = Release::new("controls").await;
+    let release = Release::quiet("controls").await;
     let tls = tempfile::tempdir().unwrap();
     certificate(tls.path());
     let container = release.container("controller").await.mount("tls", tls.path()).address("0.0.0.0:9193", ANY);
-    let server = started(&container, "delivery").await;
+    let server = started(&container, "xds").await;
     let leases: Api<Lease> = Api::namespaced(release.server.client(ADMIN).await, &release.namespace);
     server.becomes(|_, body| body.to_string().contains("this replica writes")).await;
     let lease = leases.get(&release.name("controller")).await.unwrap();
@@ -90,7 +95,7 @@ async fn the_controller_of_the_chart_is_ready_and_leads() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_gateway_of_the_chart_decides_by_what_was_applied() {
-    let release = Release::new("decides").await;
+    let release = Release::quiet("decides").await;
     let host = format!("{}.example.com", release.namespace);
     let client = release.server.client(ADMIN).await;
     let to = Objects { client: &client, namespace: &release.namespace, manager: "test", dry_run: false };
