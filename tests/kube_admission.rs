@@ -5,6 +5,8 @@
 #[path = "support/api_server.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod api_server;
+#[path = "kube_admission/certificates.rs"]
+mod certificates;
 #[path = "kube_admission/grants.rs"]
 mod grants;
 #[path = "kube_admission/scene.rs"]
@@ -106,7 +108,7 @@ async fn without_the_webhook_nothing_of_ours_changes_and_everything_else_does() 
     scene.webhook.signal("TERM").await;
     assert_eq!(scene.webhook.end().await, 0);
     scene.create(ADA, &application()).await.refused(500, &["failed calling webhook \"validate.entrance.dev\""]);
-    let pods = format!("/api/v1/namespaces/{}/pods", scene.namespace);
+    let pods = scene.core("pods");
     let pod = |name: &str, label: &str| {
         json!({"metadata": {"name": name, "labels": {"entrance.dev/inject": label}},
             "spec": {"containers": [{"name": "app", "image": "app"}]}})

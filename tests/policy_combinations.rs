@@ -44,9 +44,9 @@ const APPLICATION: &str = "shop/api";
 fn entry(says: Abstract) -> Entry {
     match says {
         Holds => Entry::default(),
-        Fails => Entry { roles: Some(vec!["Nobody".into()]), ..Entry::default() },
-        Errs => Entry { when: Some(Condition::compile("claims.missing == 1").unwrap()), ..Entry::default() },
-        Unknown => Entry { groups: Some(vec![Guid::NIL]), ..Entry::default() },
+        Fails => Entry { roles: Some(["Nobody".into()].into()), ..Entry::default() },
+        Errs => Entry { when: Some(Box::new(Condition::compile("claims.missing == 1").unwrap())), ..Entry::default() },
+        Unknown => Entry { groups: Some([Guid::NIL].into()), ..Entry::default() },
     }
 }
 

@@ -123,6 +123,9 @@ pub(super) struct ControllerArgs {
     /// Where to deliver.
     #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:9193")]
     pub(super) listen: SocketAddr,
+    /// A Secret of `--lease-namespace` with the certificate to show, which `entrance webhook` keeps.
+    #[arg(long, value_name = "NAME", conflicts_with = "tls_cert")]
+    pub(super) cert_secret: Option<String>,
     /// PEM file with the certificate to show to subscribers; needed unless `--listen` is loopback.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(super) tls_cert: Option<PathBuf>,
@@ -173,6 +176,9 @@ pub(super) struct WebhookArgs {
     /// A further name or address of the certificate; may be repeated.
     #[arg(long = "san", value_name = "NAME-OR-IP", requires = "cert_secret")]
     pub(super) sans: Vec<String>,
+    /// How long such a certificate counts; it is renewed when a third of that is left.
+    #[arg(long, value_name = "DURATION", default_value = "2160h", requires = "cert_secret")]
+    pub(super) cert_lifetime: Span,
     /// PEM file with the certificate to show; read again when it changes.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(super) tls_cert: Option<PathBuf>,

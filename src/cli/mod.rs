@@ -3,6 +3,7 @@
 //! Exit codes: 0 done or allowed, 1 denied or undecidable, 2 bad use or an error.
 
 mod args;
+mod certificates;
 mod check;
 mod completions;
 mod controller;

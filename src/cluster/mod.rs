@@ -6,6 +6,8 @@
 //! away takes nothing along: what was mirrored last stays, and says how old it is.
 
 pub mod approval;
+pub mod bundle;
+pub mod certificates;
 pub mod client;
 pub mod conditions;
 pub mod document;

@@ -33,6 +33,9 @@ pub(super) const CALLER: [&str; 6] = [
 /// which can only take rights away.
 const LONGEST: usize = 16 * 1024;
 
+/// Room for a usual value: an id has 36 letters.
+const USUAL: usize = 64;
+
 /// The values of [`CALLER`]. `None`: there is nothing to say, and the header is removed.
 pub(super) fn values(caller: &Caller) -> [Option<String>; 6] {
     [
@@ -46,7 +49,7 @@ pub(super) fn values(caller: &Caller) -> [Option<String>; 6] {
 }
 
 fn list<'a>(items: impl IntoIterator<Item = &'a Box<str>>, separator: &str) -> Option<String> {
-    let mut line = String::new();
+    let mut line = String::with_capacity(USUAL);
     for item in items.into_iter().filter(|item| !item.is_empty()) {
         if !line.is_empty() {
             line.push_str(separator);

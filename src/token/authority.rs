@@ -1,5 +1,7 @@
 //! What is known of an issuer: its name, which keys speak for it, and how keys are bound to tenants.
 
+use std::sync::Arc;
+
 use super::jwks::{Key, KeySet};
 use crate::clock::UnixTime;
 use crate::identity::TenantId;
@@ -11,7 +13,7 @@ const PLACEHOLDER: &str = "{tenantid}";
 
 /// An issuer as metadata gives it, perhaps with the literal `{tenantid}` in it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct IssuerTemplate(Box<str>);
+pub struct IssuerTemplate(Arc<str>);
 
 impl IssuerTemplate {
     /// Takes an issuer as it stands.

@@ -71,21 +71,48 @@ pub(crate) type To<'a> = (&'a str, &'a str, &'a str);
 impl Scene {
     /// A namespace whose reviews go to a webhook of its own, with a certificate in files.
     pub(crate) async fn new(prefix: &str, more: &[&str]) -> Self {
-        entrance::token::install_crypto().unwrap();
-        let server = ApiServer::shared().await;
-        let namespace = server.namespace(prefix).await;
         let directory = tempfile::tempdir().unwrap();
         let (certificate, key, ca) = certificate(directory.path(), "server");
-        let kubeconfig = server.kubeconfig(ADMIN);
-        let files = [&kubeconfig, &certificate, &key].map(|file| file.to_str().unwrap().to_owned());
-        let flags = ["--kubeconfig", &files[0], "--tls-cert", &files[1], "--tls-key", &files[2]];
-        let webhook = Server::run("webhook", &[&flags, more].concat(), "webhook").await;
-        webhook.becomes(|status, _| status == 200).await;
-        let scene = Self { server, namespace, directory, webhook };
-        scene.register(&ca).await;
+        let files = [&certificate, &key].map(|file| file.to_str().unwrap().to_owned());
+        let namespace = ApiServer::shared().await.namespace(prefix).await;
+        let flags = [&["--tls-cert", &files[0], "--tls-key", &files[1]], more].concat();
+        let webhook = Self::webhook(&flags).await;
+        let scene = Self { server: ApiServer::shared().await, namespace, directory, webhook };
+        scene.register(Some(&ca)).await;
+        scene.webhook.becomes(|status, _| status == 200).await;
         scene.users().await;
         scene.asked().await;
         scene
+    }
+
+    /// The same with an authority of its own, in the Secret `certificates`, and certificates that last so long.
+    pub(crate) async fn keeping(prefix: &str, lifetime: &str) -> Self {
+        let server = ApiServer::shared().await;
+        let namespace = server.namespace(prefix).await;
+        let flags = Self::keeping_flags(&namespace, lifetime);
+        let webhook = Self::webhook(&flags.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let scene = Self { server, namespace, directory: tempfile::tempdir().unwrap(), webhook };
+        scene.register(None).await;
+        let secret = json!({"metadata": {"name": "certificates"}, "type": "Opaque"});
+        scene.send(("POST", &scene.core("secrets"), ADMIN), &secret).await.taken();
+        scene.webhook.becomes(|status, _| status == 200).await;
+        scene.users().await;
+        scene.asked().await;
+        scene
+    }
+
+    pub(crate) fn keeping_flags(namespace: &str, lifetime: &str) -> Vec<String> {
+        let flags =
+            ["--namespace", namespace, "--cert-secret", "certificates", "--san", "127.0.0.1", "--service", "hook"];
+        let more = ["--webhook-configuration", namespace, "--cert-lifetime", lifetime];
+        flags.iter().chain(&more).map(|&flag| flag.to_owned()).collect()
+    }
+
+    /// A webhook that listens.
+    pub(crate) async fn webhook(flags: &[&str]) -> Server {
+        entrance::token::install_crypto().unwrap();
+        let kubeconfig = ApiServer::shared().await.kubeconfig(ADMIN);
+        Server::run("webhook", &[&["--kubeconfig", kubeconfig.to_str().unwrap()], flags].concat(), "webhook").await
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -93,9 +120,9 @@ impl Scene {
     }
 
     /// Lets the API server ask.
-    async fn register(&self, ca: &str) {
+    async fn register(&self, ca: Option<&str>) {
         use base64::Engine as _;
-        let bundle = base64::engine::general_purpose::STANDARD.encode(ca);
+        let bundle = ca.map(|ca| base64::engine::general_purpose::STANDARD.encode(ca));
         let hook = |name: &str, path: &str, rules: Value, more: Value| {
             let mut hook = json!({
                 "name": name, "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Fail",
@@ -184,6 +211,11 @@ impl Scene {
     /// The path of objects of ours.
     pub(crate) fn at(&self, plural: &str) -> String {
         format!("/apis/entrance.dev/v1alpha1/namespaces/{}/{plural}", self.namespace)
+    }
+
+    /// The path of objects of the core.
+    pub(crate) fn core(&self, plural: &str) -> String {
+        format!("/api/v1/namespaces/{}/{plural}", self.namespace)
     }
 
     /// Sends a request as somebody: method, path, token.

@@ -9,16 +9,17 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::admin;
 use crate::cluster::review::Reviewer;
 use crate::delivery::door::Door;
 use crate::delivery::server::Delivery;
 use crate::metrics::Metrics;
-use crate::tls::files::{Files, Followed};
 
 use super::super::UsageError;
 use super::super::args::ControllerArgs;
+use super::certificate::Given;
 use super::status::Status;
 use super::{Parts, admit};
 
@@ -26,25 +27,32 @@ use super::{Parts, admit};
 pub(super) struct Doors {
     bound: Option<Bound>,
     serving: JoinSet<Result<(), String>>,
+    tasks: TaskTracker,
+    shown: watch::Sender<bool>,
 }
 
 struct Bound {
-    door: Door,
+    listener: TcpListener,
     admin: TcpListener,
-    followed: Option<Followed>,
+    given: Given,
 }
 
 impl Doors {
     /// Binds both ports.
     pub(super) async fn bind(args: &ControllerArgs) -> Result<Self, UsageError> {
-        let followed = certificate(args)?;
+        let given = Given::new(args)?;
         let listener = bind("--listen", args.listen).await?;
         announce("xds", listener.local_addr());
-        let door = Door::new(listener, followed.as_ref().map(Followed::certificate).as_ref())
-            .map_err(|fault| UsageError::new(format!("--tls-cert, --tls-key: {fault}")))?;
         let admin = bind("--admin", args.admin).await?;
         announce("admin", admin.local_addr());
-        Ok(Self { bound: Some(Bound { door, admin, followed }), serving: JoinSet::new() })
+        let shown = watch::Sender::new(given.is_there());
+        let bound = Some(Bound { listener, admin, given });
+        Ok(Self { bound, serving: JoinSet::new(), tasks: TaskTracker::new(), shown })
+    }
+
+    /// Whether there is a certificate to show, if one is needed.
+    pub(super) fn shown(&self) -> watch::Receiver<bool> {
+        self.shown.subscribe()
     }
 
     /// Answers on both.
@@ -54,14 +62,7 @@ impl Doors {
         parts: &Parts,
         (status, stop): (Arc<Status>, CancellationToken),
     ) {
-        let Some(Bound { door, admin, followed }) = self.bound.take() else { return };
-        if let Some(followed) = followed {
-            let stop = stop.clone();
-            self.serving.spawn(async move {
-                followed.run(stop).await;
-                Ok(())
-            });
-        }
+        let Some(Bound { listener, admin, given }) = self.bound.take() else { return };
         let judge = admit::Door {
             reviewer: Reviewer::new(parts.client.clone(), Arc::clone(&parts.clock)),
             clock: Arc::clone(&parts.clock),
@@ -70,8 +71,15 @@ impl Doors {
         let (ready, readiness) = watch::channel(false);
         let mut catalogue = status.catalogue.clone();
         let delivery = Delivery::new(catalogue.clone(), Arc::new(judge), (Arc::clone(&parts.roster), stop.clone()));
-        let closing = stop.clone();
+        let certificate = given.run(&parts.client, (&stop, &self.tasks));
+        let (closing, shown) = (stop.clone(), self.shown.clone());
         self.serving.spawn(async move {
+            let certificate = tokio::select! {
+                certificate = certificate => certificate,
+                () = closing.cancelled() => return Ok(()),
+            };
+            let door = Door::new(listener, certificate.as_ref()).map_err(|fault| fault.to_string())?;
+            shown.send_replace(true);
             let serving = door.serve(delivery, (readiness, closing));
             let telling = async {
                 if catalogue.wait_for(Option::is_some).await.is_ok() {
@@ -99,7 +107,11 @@ impl Doors {
 
     /// Waits for what is in flight; the ports were told to end.
     pub(super) async fn close(mut self) {
-        let closed = async { while self.serving.join_next().await.is_some() {} };
+        let closed = async {
+            while self.serving.join_next().await.is_some() {}
+            self.tasks.close();
+            self.tasks.wait().await;
+        };
         let (Ok(()) | Err(_)) = tokio::time::timeout(Duration::from_secs(6), closed).await;
     }
 }
@@ -112,18 +124,4 @@ pub(in super::super) async fn bind(flag: &str, address: SocketAddr) -> Result<Tc
 pub(in super::super) fn announce(port: &'static str, address: io::Result<SocketAddr>) {
     let address = address.map_or_else(|error| error.to_string(), |address| address.to_string());
     tracing::info!(port, address, "listening");
-}
-
-/// The certificate, unless only this machine can listen.
-fn certificate(args: &ControllerArgs) -> Result<Option<Followed>, UsageError> {
-    let (Some(certificate), Some(key)) = (&args.tls_cert, &args.tls_key) else {
-        if args.listen.ip().is_loopback() {
-            return Ok(None);
-        }
-        let why = "tokens would travel in the clear; give --tls-cert and --tls-key, or listen on loopback";
-        return Err(UsageError::new(format!("--listen `{}`: {why}", args.listen)));
-    };
-    let files = Files { certificate: certificate.clone(), key: key.clone() };
-    let followed = Followed::new(files);
-    Ok(Some(followed.map_err(|fault| UsageError::new(format!("--tls-cert, --tls-key: {fault}")))?))
 }

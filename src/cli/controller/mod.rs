@@ -5,6 +5,7 @@
 //! - **End.** On SIGTERM health goes first, streams end, the lease is given back.
 
 mod admit;
+mod certificate;
 mod doors;
 mod judge;
 mod planes;
@@ -57,7 +58,8 @@ async fn control(args: &ControllerArgs) -> Result<Outcome, UsageError> {
     tasks.spawn(lease::run(parts.client.clone(), parts.candidate.clone(), lead, stop.clone()));
     let sources = Sources { mirrored: mirrored.clone(), catalogue: catalogue.clone(), leader: leader.clone() };
     tasks.spawn(Writer::new(&parts, settings, sources).run(stop.clone()));
-    let status = Arc::new(Status { mirrored, catalogue, leader, roster: Arc::clone(&parts.roster) });
+    let (roster, shown) = (Arc::clone(&parts.roster), doors.shown());
+    let status = Arc::new(Status { mirrored, catalogue, leader, roster, shown });
     doors.open(args, &parts, (status, stop.clone()));
     let outcome = tokio::select! {
         signal = signals.next() => {

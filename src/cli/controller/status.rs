@@ -19,6 +19,8 @@ pub(super) struct Status {
     pub(super) catalogue: watch::Receiver<Option<Arc<Catalogue>>>,
     pub(super) leader: watch::Receiver<bool>,
     pub(super) roster: Arc<Roster>,
+    /// There is a certificate to show, or none is needed.
+    pub(super) shown: watch::Receiver<bool>,
 }
 
 impl Status {
@@ -35,9 +37,12 @@ impl Inspect for Status {
             Some(generation) => format!("generation {generation} for {} subscribers", self.roster.all().len()),
             None => "nothing to deliver yet".to_owned(),
         };
+        let shown = *self.shown.borrow();
+        let certificate = if shown { "shown, or not needed" } else { "the Secret holds none yet" };
         vec![
             kubernetes(&self.mirrored.borrow()),
             Condition { name: "delivery".to_owned(), ready: self.generation().is_some(), message: delivery },
+            Condition { name: "certificate".to_owned(), ready: shown, message: certificate.to_owned() },
             Condition { name: "lease".to_owned(), ready: true, message: message.to_owned() },
         ]
     }

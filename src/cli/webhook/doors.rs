@@ -45,7 +45,7 @@ impl Doors {
         let closing = stop.clone();
         self.serving.spawn(async move {
             let certificate = tokio::select! {
-                found = shown.wait_for(Option::is_some) => found.ok().and_then(|found| found.clone()),
+                found = shown.certificate.wait_for(Option::is_some) => found.ok().and_then(|found| found.clone()),
                 () = closing.cancelled() => return Ok(()),
             };
             let certificate = certificate.ok_or("there will be no certificate")?;

@@ -41,7 +41,7 @@ async fn answer(args: &WebhookArgs) -> Result<Outcome, UsageError> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
     let judge = Judge::new(Settings { pins: scope::pins(&args.pins)?, ..Settings::default() });
     let client = connect(args.kubeconfig.as_deref()).await.map_err(|fault| UsageError::new(fault.to_string()))?;
-    let source = Source::new(args)?;
+    let source = Source::new(args, &client)?;
     let mut doors = Doors::bind(args).await?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);

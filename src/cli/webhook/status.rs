@@ -18,11 +18,15 @@ pub(super) struct Status {
 
 impl Inspect for Status {
     fn conditions(&self) -> Vec<Condition> {
-        let shown = self.shown.borrow().is_some();
-        let message = if shown { "shown" } else { "none to show yet" };
+        let (shown, told) = (self.shown.certificate.borrow().is_some(), *self.shown.told.borrow());
+        let message = match (shown, told) {
+            (true, true) => "shown",
+            (true, false) => "shown, but the webhook configurations do not name its authority yet",
+            (false, _) => "none to show yet",
+        };
         vec![
             kubernetes(&self.mirrored.borrow()),
-            Condition { name: "certificate".to_owned(), ready: shown, message: message.to_owned() },
+            Condition { name: "certificate".to_owned(), ready: shown && told, message: message.to_owned() },
         ]
     }
 
@@ -31,6 +35,7 @@ impl Inspect for Status {
     }
 
     fn snapshot(&self) -> Value {
-        json!({"resources": self.mirrored.borrow().resources.as_ref().map(|all| all.len())})
+        let resources = self.mirrored.borrow().resources.as_ref().map(|all| all.len());
+        json!({"resources": resources, "authority": *self.shown.bundle.borrow()})
     }
 }
