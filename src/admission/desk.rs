@@ -8,6 +8,8 @@ use crate::api::object::{GROUP, Kind, Resources, VERSION};
 use crate::clock::Clock;
 
 use super::grant::{self, Rules};
+use super::inject::sidecar::Sidecar;
+use super::inject::{self, Ground, Version};
 use super::review::{Operation, Refusal, Request, User, Verdict};
 use super::validate::Judge;
 
@@ -19,6 +21,15 @@ pub struct Unanswered;
 pub trait Cluster: Send + Sync {
     /// Everything that stands; `None` before all of it was read.
     fn resources(&self) -> Option<Arc<Resources>>;
+
+    /// What is injected into pods; `None`: nothing is.
+    fn sidecar(&self) -> Option<Arc<Sidecar>>;
+
+    /// PEM of the authority that the controller's certificate comes from; `None`: not known yet, or at all.
+    fn authority(&self) -> Option<Arc<str>>;
+
+    /// The version of the API server; `None`: not known yet.
+    fn version(&self) -> Option<Version>;
 
     /// Whether a user may approve the grant of this namespace and name.
     fn may_approve<'a>(&'a self, user: &'a User, grant: (&'a str, &'a str)) -> BoxFuture<'a, Result<bool, Unanswered>>;
@@ -34,6 +45,8 @@ pub struct Desk {
     pub cluster: Arc<dyn Cluster>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The namespace that this runs in.
+    pub namespace: String,
 }
 
 impl Desk {
@@ -69,7 +82,18 @@ impl Desk {
     }
 
     /// What `/mutate` answers.
-    pub async fn mutate(&self, request: &Request) -> Verdict {
+    #[must_use]
+    pub fn mutate(&self, request: &Request) -> Verdict {
+        if inject::concerns(request) {
+            let (sidecar, authority) = (self.cluster.sidecar(), self.cluster.authority());
+            let ground = Ground {
+                sidecar: sidecar.as_deref(),
+                authority: authority.as_deref(),
+                version: self.cluster.version(),
+                namespace: &self.namespace,
+            };
+            return inject::inject(request, &ground);
+        }
         match ours(request) {
             Some(Kind::AccessGrant) => Verdict::change(grant::stamps(request, &self.rules, self.clock.unix())),
             Some(_) | None => Verdict::pass(),

@@ -12,6 +12,7 @@
 
 pub mod desk;
 pub mod grant;
+pub mod inject;
 pub mod review;
 pub mod server;
 pub mod validate;

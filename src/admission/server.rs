@@ -70,7 +70,7 @@ async fn validate(State(port): State<Port>, body: Bytes) -> Response {
 
 async fn mutate(State(port): State<Port>, body: Bytes) -> Response {
     match review::read(&body) {
-        Ok(request) => answer("mutate", &request, &port.desk.mutate(&request).await),
+        Ok(request) => answer("mutate", &request, &port.desk.mutate(&request)),
         Err(fault) => unreadable(&fault),
     }
 }

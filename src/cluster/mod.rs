@@ -16,3 +16,4 @@ pub mod mirror;
 pub mod review;
 pub mod statuses;
 mod store;
+pub mod version;

@@ -232,14 +232,14 @@ mod tests {
 
     fn at(kept: Option<&Kept>, second: i64) -> Option<Kept> {
         crate::token::install_crypto().unwrap();
-        next(kept, (&names(&["hook.entrance.svc", "127.0.0.1"]), LIVES), UnixTime(START + second)).unwrap()
+        next(kept, (&names(&["hook.entrance.svc", "127.0.0.1"]), LIVES), UnixTime(START).plus(second)).unwrap()
     }
 
     /// Whether whoever trusts the bundle of `trust` accepts what `kept` shows.
     fn accepts(trust: &Kept, kept: &Kept, second: i64) -> bool {
         let shown = CertificateDer::from_pem_slice(&kept.shown.certificate).unwrap();
         let all = authorities(trust).unwrap();
-        trusted(&shown, (&all, &names(&["hook.entrance.svc"])), UnixTime(START + second))
+        trusted(&shown, (&all, &names(&["hook.entrance.svc"])), UnixTime(START).plus(second))
     }
 
     #[test]

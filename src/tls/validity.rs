@@ -81,7 +81,10 @@ mod tests {
     use crate::clock::UnixTime;
 
     fn made(from: i64, until: i64) -> Vec<u8> {
-        let at = |second: i64| std::time::UNIX_EPOCH + std::time::Duration::from_secs(u64::try_from(second).unwrap());
+        let at = |second: i64| {
+            let second = std::time::Duration::from_secs(u64::try_from(second).unwrap());
+            std::time::UNIX_EPOCH.checked_add(second).unwrap()
+        };
         let mut params = CertificateParams::new(["a.example.com".to_owned()]).unwrap();
         (params.not_before, params.not_after) = (at(from).into(), at(until).into());
         params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()

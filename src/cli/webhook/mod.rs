@@ -6,10 +6,12 @@
 mod certificates;
 mod cluster;
 mod doors;
+mod injection;
 mod status;
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,7 +21,7 @@ use crate::admission::validate::Judge;
 use crate::api::compile::Settings;
 use crate::clock::{Clock, SystemClock};
 use crate::cluster::client::connect;
-use crate::cluster::mirror;
+use crate::cluster::{mirror, version};
 
 use super::args::{GrantApproval, WebhookArgs};
 use super::runtime::{self, Signals};
@@ -42,13 +44,21 @@ async fn answer(args: &WebhookArgs) -> Result<Outcome, UsageError> {
     let judge = Judge::new(Settings { pins: scope::pins(&args.pins)?, ..Settings::default() });
     let client = connect(args.kubeconfig.as_deref()).await.map_err(|fault| UsageError::new(fault.to_string()))?;
     let source = Source::new(args, &client)?;
+    let injected = args.sidecar.as_deref().map(injection::read).transpose()?;
     let mut doors = Doors::bind(args).await?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mirrored = mirror::run(&client, Arc::clone(&clock), &stop, &tasks);
     let shown = source.run(&stop, &tasks);
-    let known = Arc::new(Known { client, mirrored: mirrored.clone() });
-    let desk = Arc::new(Desk { judge, rules: rules(args), cluster: known, clock });
+    let (publish, version) = watch::channel(None);
+    tasks.spawn(version::run(client.clone(), publish, stop.clone()));
+    let (publish, injected) = watch::channel(injected);
+    if let Some(file) = args.sidecar.clone() {
+        tasks.spawn(injection::follow(file, publish, stop.clone()));
+    }
+    let known = Known { client, mirrored: mirrored.clone(), version, injected, bundle: shown.bundle.clone() };
+    let (rules, namespace) = (rules(args), args.namespace.clone());
+    let desk = Arc::new(Desk { judge, rules, cluster: Arc::new(known), clock, namespace });
     let status = Arc::new(Status { mirrored, shown: shown.clone() });
     doors.open((desk, status), shown, &stop);
     let outcome = tokio::select! {
