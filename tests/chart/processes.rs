@@ -116,6 +116,44 @@ async fn the_gateway_of_the_chart_decides_by_what_was_applied() {
     assert_eq!(pinned, (403, "no_policy_for_host".to_owned()));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_webhook_of_the_chart_makes_its_certificate_and_answers_the_api_server() {
+    let server: &'static ApiServer = Box::leak(Box::new(ApiServer::start().await));
+    let free = std::net::TcpListener::bind(ANY).unwrap().local_addr().unwrap();
+    let values = format!("webhook.url=https://{free}");
+    let release = Release::on(server, "answers", &values).await;
+    let client = server.client(ADMIN).await;
+    let to = Objects { client: &client, namespace: &release.namespace, manager: "test", dry_run: false };
+    let policy = |hosts: Value| {
+        json!({"apiVersion": "entrance.dev/v1alpha1", "kind": "AccessPolicy", "metadata": {"name": "orders"},
+            "spec": {"applicationRef": {"name": "orders"}, "hosts": hosts, "routes": [
+                {"name": "health", "path": "/a/%2e", "anonymous": true}]}})
+    };
+    let closed = to.create(&policy(json!(["orders.example.com"]))).await.unwrap_err();
+    assert!(closed.contains("failed calling webhook"), "{closed}");
+
+    let container = release.container("webhook").await.address("0.0.0.0:9443", &free.to_string());
+    let _webhook = started(&container, "webhook").await;
+    let judged = async {
+        loop {
+            let refused = to.create(&policy(json!(["orders.example.com"]))).await.unwrap_err();
+            if !refused.contains("failed calling webhook") {
+                return refused;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let refused = tokio::time::timeout(std::time::Duration::from_secs(30), judged).await.unwrap();
+    assert!(refused.contains("spec.routes[0].path"), "{refused}");
+    // What the webhook made is what the controller shows.
+    let container = release.container("controller").await.address("0.0.0.0:9193", ANY);
+    started(&container, "xds").await;
+    let secret = object(&release.installed, "Secret", &release.name("certificates"));
+    let filled = to.read(secret).await.unwrap();
+    let names: Vec<_> = filled["data"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names, ["ca.crt", "ca.key", "tls.crt", "tls.key"]);
+}
+
 const JWKS: &str = include_str!("../../charts/entrance/files/test/jwks.json");
 
 #[test]
