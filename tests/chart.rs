@@ -18,6 +18,8 @@ mod objects;
 mod pod;
 #[path = "chart/processes.rs"]
 mod processes;
+#[path = "support/release.rs"]
+mod release;
 #[path = "chart/rendering.rs"]
 mod rendering;
 #[path = "chart/selection.rs"]

@@ -5,73 +5,21 @@ use std::path::Path;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::Api;
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use super::api_server::{ADMIN, ApiServer};
 use super::helm::{Helm, object, objects};
 use super::objects::Objects;
 use super::pod::Container;
-use super::server::{Server, ask_of};
-
-const ANY: &str = "127.0.0.1:0";
+use super::release::{ANY, Release, started};
+use super::server::ask_of;
 
 /// Without a webhook nobody else is disturbed.
 const QUIET: &str = "webhook.enabled=false,certificates.provider=secret,certificates.secretName=serving,\
     gateway.enabled=true,hostPins[0].host=pinned.example.com,hostPins[0].namespace=pinned";
 
-/// A release, and what the API server has made of it.
-struct Release {
-    server: &'static ApiServer,
-    namespace: String,
-    installed: Vec<Value>,
-    directory: tempfile::TempDir,
-}
-
-impl Release {
-    async fn quiet(prefix: &str) -> Self {
-        Self::on(ApiServer::shared().await, prefix, QUIET).await
-    }
-
-    async fn on(server: &'static ApiServer, prefix: &str, values: &str) -> Self {
-        let namespace = server.namespace(prefix).await;
-        let helm = Helm::of(server.kubeconfig(ADMIN));
-        helm.prints(&["install", &namespace, "charts/entrance", "--namespace", &namespace, "--set", values]);
-        let client = server.client(ADMIN).await;
-        let to = Objects { client: &client, namespace: &namespace, manager: "test", dry_run: false };
-        let mut installed = Vec::new();
-        for object in objects(&helm.prints(&["get", "manifest", &namespace, "--namespace", &namespace])) {
-            installed.push(to.read(&object).await.unwrap());
-        }
-        Self { server, namespace, installed, directory: tempfile::tempdir().unwrap() }
-    }
-
-    fn name(&self, component: &str) -> String {
-        format!("{}-entrance-{component}", self.namespace)
-    }
-
-    /// A container of a Deployment, with the kubeconfig of the account that its pod runs under.
-    async fn container(&self, component: &str) -> Container {
-        let deployment = object(&self.installed, "Deployment", &self.name(component));
-        let account = deployment["spec"]["template"]["spec"]["serviceAccountName"].as_str().unwrap();
-        let token = self.server.account_token(&self.namespace, account, &[]).await;
-        Container::of(deployment, component)
-            .filled(&self.installed, self.directory.path())
-            .address("0.0.0.0:9901", ANY)
-            .account(&self.server.kubeconfig(&token))
-    }
-}
-
-async fn started(container: &Container, port: &str) -> Server {
-    let mut command = Command::from(container.command());
-    command.stdout(std::process::Stdio::null());
-    let server = Server::launch(command, port).await;
-    let ready = container.probe("readinessProbe");
-    assert_eq!(ready, "/readyz");
-    server.becomes(|status, _| status == 200).await;
-    for probe in ["startupProbe", "livenessProbe"] {
-        assert_eq!(server.admin(&container.probe(probe)).await.0, 200, "{probe}");
-    }
-    server
+async fn quiet(prefix: &str) -> Release {
+    let server = ApiServer::shared().await;
+    Release::install(server, &server.namespace(prefix).await, QUIET).await
 }
 
 fn certificate(directory: &Path) {
@@ -82,7 +30,7 @@ fn certificate(directory: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_controller_of_the_chart_is_ready_and_leads() {
-    let release = Release::quiet("controls").await;
+    let release = quiet("controls").await;
     let tls = tempfile::tempdir().unwrap();
     certificate(tls.path());
     let container = release.container("controller").await.mount("tls", tls.path()).address("0.0.0.0:9193", ANY);
@@ -95,7 +43,7 @@ async fn the_controller_of_the_chart_is_ready_and_leads() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_gateway_of_the_chart_decides_by_what_was_applied() {
-    let release = Release::quiet("decides").await;
+    let release = quiet("decides").await;
     let host = format!("{}.example.com", release.namespace);
     let client = release.server.client(ADMIN).await;
     let to = Objects { client: &client, namespace: &release.namespace, manager: "test", dry_run: false };
@@ -121,7 +69,7 @@ async fn the_webhook_of_the_chart_makes_its_certificate_and_answers_the_api_serv
     let server: &'static ApiServer = Box::leak(Box::new(ApiServer::start().await));
     let free = std::net::TcpListener::bind(ANY).unwrap().local_addr().unwrap();
     let values = format!("webhook.url=https://{free}");
-    let release = Release::on(server, "answers", &values).await;
+    let release = Release::install(server, "answers", &values).await;
     let client = server.client(ADMIN).await;
     let to = Objects { client: &client, namespace: &release.namespace, manager: "test", dry_run: false };
     let policy = |hosts: Value| {
@@ -145,6 +93,7 @@ async fn the_webhook_of_the_chart_makes_its_certificate_and_answers_the_api_serv
     };
     let refused = tokio::time::timeout(std::time::Duration::from_secs(30), judged).await.unwrap();
     assert!(refused.contains("spec.routes[0].path"), "{refused}");
+    assert_eq!(container.probe("livenessProbe"), "/livez");
     // What the webhook made is what the controller shows.
     let container = release.container("controller").await.address("0.0.0.0:9193", ANY);
     started(&container, "xds").await;
