@@ -9,6 +9,8 @@ mod api_server;
 mod certificates;
 #[path = "kube_admission/grants.rs"]
 mod grants;
+#[path = "kube_admission/pods.rs"]
+mod pods;
 #[path = "kube_admission/scene.rs"]
 mod scene;
 #[path = "support/server.rs"]

@@ -75,7 +75,8 @@ pub(super) struct ServeArgs {
     /// Let this controller deliver the resources: `https://HOST:PORT`; http for loopback only.
     #[arg(long, value_name = "URL")]
     pub(super) controller: Option<String>,
-    /// PEM file with the authorities that the controller's certificate must come from.
+    /// PEM file with the authorities that the controller's certificate must come from; those of the environment variable
+    /// `ENTRANCE_CONTROLLER_CA_PEM` if absent.
     #[arg(long, value_name = "FILE", requires = "controller")]
     pub(super) controller_ca: Option<PathBuf>,
     /// File with the token to show to the controller; read anew for every connection.

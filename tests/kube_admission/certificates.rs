@@ -35,18 +35,22 @@ async fn shown(server: &Server, bundle: &[u8]) -> Option<CertificateDer<'static>
 }
 
 async fn kept(scene: &Scene, member: &str) -> Vec<u8> {
-    let secret = scene.send(("GET", &scene.core("secrets/certificates"), ADMIN), &Value::Null).await.taken().body;
+    let secret = scene
+        .send(("GET", &format!("/api/v1/namespaces/{}/secrets/certificates", scene.system), ADMIN), &Value::Null)
+        .await
+        .taken()
+        .body;
     STANDARD.decode(secret["data"][member].as_str().unwrap()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn our_own_certificate_is_renewed_under_traffic_and_all_replicas_show_it() {
     let scene = Scene::keeping("keeping", "9s").await;
-    let flags = Scene::keeping_flags(&scene.namespace, "9s");
+    let flags = Scene::keeping_flags(&scene.system, &scene.namespace, "9s");
     let second = Scene::webhook(&flags.iter().map(String::as_str).collect::<Vec<_>>()).await;
     second.becomes(|status, _| status == 200).await;
     let kubeconfig = scene.server.kubeconfig(ADMIN);
-    let lease = ["--lease-namespace", &scene.namespace, "--cert-secret", "certificates"];
+    let lease = ["--lease-namespace", &scene.system, "--cert-secret", "certificates"];
     let flags = [&["--kubeconfig", kubeconfig.to_str().unwrap()], &lease[..]].concat();
     let controller = Server::run("controller", &flags, "xds").await;
     controller.becomes(|status, _| status == 200).await;
@@ -118,7 +122,7 @@ async fn files_are_read_again_when_they_change() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_secret_a_webhook_is_not_ready_and_says_why() {
     let namespace = ApiServer::shared().await.namespace("bare").await;
-    let flags = Scene::keeping_flags(&namespace, "9s");
+    let flags = Scene::keeping_flags(&namespace, "none", "9s");
     let mut webhook = Scene::webhook(&flags.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let said = webhook.logged(|line| line["code"] == "certificate_secret_failed").await;
     let wanted = format!("there is no Secret `{namespace}/certificates`; create an empty one, which is filled then");

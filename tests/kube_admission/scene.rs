@@ -17,6 +17,8 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct Scene {
     pub(crate) server: &'static ApiServer,
     pub(crate) namespace: String,
+    /// Where the webhook itself is.
+    pub(crate) system: String,
     pub(crate) directory: tempfile::TempDir,
     pub(crate) webhook: Server,
 }
@@ -77,7 +79,8 @@ impl Scene {
         let namespace = ApiServer::shared().await.namespace(prefix).await;
         let flags = [&["--tls-cert", &files[0], "--tls-key", &files[1]], more].concat();
         let webhook = Self::webhook(&flags).await;
-        let scene = Self { server: ApiServer::shared().await, namespace, directory, webhook };
+        let server = ApiServer::shared().await;
+        let scene = Self { server, namespace, system: "entrance".to_owned(), directory, webhook };
         scene.register(Some(&ca)).await;
         scene.webhook.becomes(|status, _| status == 200).await;
         scene.users().await;
@@ -88,23 +91,23 @@ impl Scene {
     /// The same with an authority of its own, in the Secret `certificates`, and certificates that last so long.
     pub(crate) async fn keeping(prefix: &str, lifetime: &str) -> Self {
         let server = ApiServer::shared().await;
-        let namespace = server.namespace(prefix).await;
-        let flags = Self::keeping_flags(&namespace, lifetime);
+        let (namespace, system) = (server.namespace(prefix).await, server.namespace("system").await);
+        let flags = Self::keeping_flags(&system, &namespace, lifetime);
         let webhook = Self::webhook(&flags.iter().map(String::as_str).collect::<Vec<_>>()).await;
-        let scene = Self { server, namespace, directory: tempfile::tempdir().unwrap(), webhook };
+        let scene = Self { server, namespace, system, directory: tempfile::tempdir().unwrap(), webhook };
         scene.register(None).await;
         let secret = json!({"metadata": {"name": "certificates"}, "type": "Opaque"});
-        scene.send(("POST", &scene.core("secrets"), ADMIN), &secret).await.taken();
+        let at = format!("/api/v1/namespaces/{}/secrets", scene.system);
+        scene.send(("POST", &at, ADMIN), &secret).await.taken();
         scene.webhook.becomes(|status, _| status == 200).await;
         scene.users().await;
         scene.asked().await;
         scene
     }
 
-    pub(crate) fn keeping_flags(namespace: &str, lifetime: &str) -> Vec<String> {
-        let flags =
-            ["--namespace", namespace, "--cert-secret", "certificates", "--san", "127.0.0.1", "--service", "hook"];
-        let more = ["--webhook-configuration", namespace, "--cert-lifetime", lifetime];
+    pub(crate) fn keeping_flags(system: &str, configuration: &str, lifetime: &str) -> Vec<String> {
+        let flags = ["--namespace", system, "--cert-secret", "certificates", "--san", "127.0.0.1", "--service", "hook"];
+        let more = ["--webhook-configuration", configuration, "--cert-lifetime", lifetime];
         flags.iter().chain(&more).map(|&flag| flag.to_owned()).collect()
     }
 
@@ -155,6 +158,20 @@ impl Scene {
         ] {
             let body = json!({"metadata": {"name": self.namespace}, "webhooks": hooks});
             self.send(("POST", &format!("{base}/{plural}"), ADMIN), &body).await.taken();
+        }
+    }
+
+    /// Lets the API server ask another webhook from now on.
+    pub(crate) async fn repoint(&self, webhook: &Server) {
+        for plural in ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"] {
+            let at = format!("/apis/admissionregistration.k8s.io/v1/{plural}/{}", self.namespace);
+            let mut found = self.send(("GET", &at, ADMIN), &Value::Null).await.taken().body;
+            for hook in found["webhooks"].as_array_mut().unwrap() {
+                let url = hook["clientConfig"]["url"].as_str().unwrap().to_owned();
+                let path = url.rsplit('/').next().unwrap();
+                hook["clientConfig"]["url"] = json!(format!("https://{}/{path}", webhook.listen));
+            }
+            self.send(("PATCH", &at, ADMIN), &json!({"webhooks": found["webhooks"]})).await.taken();
         }
     }
 

@@ -57,13 +57,12 @@ impl Server {
             command.args(["--audit", "off"]);
         }
         command.stdout(if audited { Stdio::piped() } else { Stdio::null() });
-        command.env_remove("RUST_LOG");
-        Self::launch(command, port).await
+        Self::of(command, port).await
     }
 
-    /// Starts this command line; its standard output goes where it says.
-    pub(crate) async fn launch(mut command: Command, port: &str) -> Self {
-        command.stdin(Stdio::null()).stderr(Stdio::piped());
+    /// Starts a command that somebody else put together.
+    pub(crate) async fn of(mut command: Command, port: &str) -> Self {
+        command.env_remove("RUST_LOG").stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap()).lines();
         let listen = "127.0.0.1:0".parse().unwrap();

@@ -167,6 +167,7 @@ impl Made<'_> {
         let mut changes: Vec<Change> =
             changed.map(|(name, _, after)| Change::add(format!("/spec/{name}"), Value::Array(after))).collect();
         changes.extend(self.group(spec));
+        changes.extend(account(spec));
         let annotations = self.annotations(before.clone());
         if annotations != before {
             changes.push(Change::add("/metadata/annotations", Value::Object(annotations)));
@@ -254,6 +255,12 @@ impl Made<'_> {
         extend(&mut annotations, EXCLUDED_OUT, outbound.as_slice());
         annotations
     }
+}
+
+/// A token is somebody's: whoever names no service account has the default one, as the API server would say itself.
+fn account(spec: &Members) -> Option<Change> {
+    let named = spec.get("serviceAccountName").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
+    (!named).then(|| Change::add("/spec/serviceAccountName", json!("default")))
 }
 
 fn with(mut list: Vec<Value>, at: usize, value: Value) -> Vec<Value> {

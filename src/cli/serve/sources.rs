@@ -27,6 +27,9 @@ use super::given::Given;
 use super::publish::Publisher;
 use super::status::Status;
 
+/// PEM of the authorities that the controller's certificate must come from, if no file names them.
+const CONTROLLER_CA: &str = "ENTRANCE_CONTROLLER_CA_PEM";
+
 /// A start without the controller goes on after this with what is on disk.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -77,12 +80,17 @@ fn subscriber(url: &str, args: &ServeArgs) -> Result<Subscriber, UsageError> {
         std::fs::read(file)
             .map_err(|error| UsageError::new(format!("--controller-ca: cannot read `{}`: {error}", file.display())))
     };
-    let ca = args.controller_ca.as_ref().map(read).transpose()?;
+    let ca = args.controller_ca.as_ref().map(read).transpose()?.or_else(given_ca);
     if let Some(directory) = args.state.as_ref().filter(|directory| !directory.is_dir()) {
         return Err(UsageError::new(format!("--state: there is no directory `{}`", directory.display())));
     }
     let options = Options { url: url.to_owned(), ca, token: args.controller_token.clone(), state: args.state.clone() };
     Subscriber::new(options, Arc::new(SystemClock)).map_err(|fault| UsageError::new(format!("--controller: {fault}")))
+}
+
+/// The authorities that an injected sidecar is given, since a pod's volumes cannot hold another namespace's Secret.
+fn given_ca() -> Option<Vec<u8>> {
+    std::env::var_os(CONTROLLER_CA).map(|pem| pem.into_encoded_bytes()).filter(|pem| !pem.is_empty())
 }
 
 async fn mirrored(client: &kube::Client, (mut publisher, status): (Publisher, Arc<Status>), stop: CancellationToken) {
