@@ -81,7 +81,7 @@ async fn the_controller_of_the_chart_is_ready_and_leads() {
     let tls = tempfile::tempdir().unwrap();
     certificate(tls.path());
     let container = release.container("controller").await.mount("tls", tls.path()).address("0.0.0.0:9193", ANY);
-    let server = started(&container, "delivery").await;
+    let server = started(&container, "xds").await;
     let leases: Api<Lease> = Api::namespaced(release.server.client(ADMIN).await, &release.namespace);
     server.becomes(|_, body| body.to_string().contains("this replica writes")).await;
     let lease = leases.get(&release.name("controller")).await.unwrap();
