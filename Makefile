@@ -5,7 +5,7 @@ ARGS ?=
 CHECKS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help test fmt fmt-check lint tests gen demo bench fuzz deny tools
+.PHONY: help test fmt fmt-check lint tests gen demo bench bench-kube fuzz deny tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ demo: tools ## the whole thing on this machine; `make demo ARGS=--once` ends aft
 bench: ## the costs of parts, then those of a check against a server that always allows; wants h2load
 	cargo bench --locked --bench costs --bench token_cache
 	$(PYTHON) tools/bench_floor.py $(ARGS)
+
+bench-kube: tools ## the costs in a cluster: from a write to a decision, 10,000 policies, 1,000 subscribers
+	cargo build --locked --release --bin entrance
+	cargo bench --locked --profile dev --bench kube
 
 fuzz: ## each fuzz target for a minute; `make fuzz ARGS="600 token path"`
 	tools/fuzz.sh $(ARGS)

@@ -323,7 +323,7 @@ fn bad_use_ends_with_2_and_says_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let good = ["serve", "--policies", EXAMPLE, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--audit", "off"];
-    let cases: [(Vec<&str>, &str); 11] = [
+    let cases: [(Vec<&str>, &str); 12] = [
         (vec!["serve"], "--policies"),
         (vec!["serve", "--policies", "/does/not/exist"], "/does/not/exist"),
         (vec!["serve", "--policies", EXAMPLE, "--listen", "localhost:9191"], "unix:PATH"),
@@ -335,6 +335,10 @@ fn bad_use_ends_with_2_and_says_what_to_do() {
         ([&good[..], &["--extra-ca", "/does/not/exist"]].concat(), "--extra-ca"),
         ([&good[..], &["--token-cache", "0"]].concat(), "--token-cache"),
         ([&good[..], &["--pin-host", "a b=shop"]].concat(), "--pin-host"),
+        (
+            vec!["serve", "--controller", "http://127.0.0.1:1", "--pin-host", "x.example.com=shop"],
+            "the controller says which",
+        ),
     ];
     for (arguments, part) in cases {
         let ran = run(arguments.iter().copied());

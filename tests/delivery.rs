@@ -133,9 +133,13 @@ impl Drop for Sidecar {
 
 impl Sidecar {
     fn start(url: String, ca: Option<&str>, state: Option<&std::path::Path>) -> Self {
+        Self::holding("shop:app=orders\n", (url, ca, state))
+    }
+
+    fn holding(held: &str, (url, ca, state): (String, Option<&str>, Option<&std::path::Path>)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let token = directory.path().join("token");
-        std::fs::write(&token, "shop:app=orders\n").unwrap();
+        std::fs::write(&token, held).unwrap();
         let options = Options { url, ca: ca.map(|pem| pem.as_bytes().to_vec()), token, state: state.map(Into::into) };
         let subscriber = Subscriber::new(options, Arc::new(SystemClock)).unwrap();
         let (states, stop) = (subscriber.watch(), CancellationToken::new());
@@ -146,6 +150,17 @@ impl Sidecar {
     async fn becomes(&mut self, wanted: impl FnMut(&Delivered) -> bool) -> Delivered {
         timeout(DEADLINE, self.states.wait_for(wanted)).await.unwrap().unwrap().clone()
     }
+}
+
+/// Waits until the disk holds this text.
+async fn kept(disk: &std::path::Path, text: &str) {
+    let file = entrance::delivery::disk::file(disk);
+    let wait = async {
+        while !std::fs::read_to_string(&file).unwrap_or_default().contains(text) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(DEADLINE, wait).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,14 +177,7 @@ async fn a_subscriber_follows_survives_the_controller_and_recalls_from_disk() {
     sidecar
         .becomes(|delivered| delivered.state.as_ref().is_some_and(|s| held(&s.resources) == ["AccessPolicy shop/two"]))
         .await;
-    let file = entrance::delivery::disk::file(disk.path());
-    timeout(DEADLINE, async {
-        while !std::fs::read_to_string(&file).unwrap_or_default().contains("two") {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-    .unwrap();
+    kept(disk.path(), "two").await;
     scene.end().await;
     let after = sidecar.becomes(|delivered| !delivered.live).await;
     assert_eq!(held(&after.state.unwrap().resources), ["AccessPolicy shop/two"], "the last good state stands");
@@ -186,6 +194,34 @@ async fn a_subscriber_follows_survives_the_controller_and_recalls_from_disk() {
     scene.publish(&[]);
     let live = second.becomes(|delivered| delivered.live).await.state.unwrap();
     assert!(live.resources.is_empty() && !live.recalled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_is_told_which_hosts_are_given_away_and_recalls_it() {
+    let mut scene = Scene::new().await;
+    scene.pin(&[("orders.example.com", "shop"), ("*.example.com", "platform")]);
+    scene.publish(&[policy("shop", "one", None)]);
+    let mut client = scene.client("shop:").await;
+    client.settles(&["AccessPolicy/shop/one", "workload"]).await;
+    let disk = tempfile::tempdir().unwrap();
+    let gateway = |scene: &Scene| Sidecar::holding("gateway", (scene.url(), None, Some(disk.path())));
+    let told = |delivered: &Delivered| {
+        let state = delivered.state.as_ref().unwrap();
+        let pins = state.pins.iter().map(|(host, namespace)| format!("{host}={namespace}"));
+        (pins.collect::<Vec<_>>().join(" "), state.recalled)
+    };
+    let mut first = gateway(&scene);
+    let pins = "orders.example.com=shop *.example.com=platform".to_owned();
+    assert_eq!(told(&first.becomes(|delivered| delivered.live).await), (pins.clone(), false));
+    kept(disk.path(), "platform").await;
+    scene.end().await;
+    drop(first);
+    let mut second = gateway(&scene);
+    assert_eq!(told(&second.becomes(|delivered| delivered.problem.is_some()).await), (pins, true));
+    // an installation that gives nothing away any more
+    scene.again().await;
+    scene.publish(&[]);
+    assert_eq!(told(&second.becomes(|delivered| delivered.live).await), (String::new(), false));
 }
 
 #[tokio::test(flavor = "multi_thread")]

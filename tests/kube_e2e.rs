@@ -1,12 +1,16 @@
 //! The whole way against a real API server: from an applied object to a decision and back to its status, through
-//! conflicts, grants, revocations and outages.
+//! conflicts, grants, revocations and outages. Our processes have the roles of `examples/kubernetes/rbac.yaml` and no other.
 #![cfg(feature = "emulator")]
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 #[path = "support/api_server.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod api_server;
+#[path = "support/rbac.rs"]
+#[expect(dead_code, reason = "the file as it stands is tested elsewhere")]
+mod rbac;
 #[path = "kube_e2e/scene.rs"]
+#[expect(dead_code, reason = "Envoy and lost watches are tested elsewhere")]
 mod scene;
 #[path = "support/server.rs"]
 #[expect(dead_code, reason = "signals and health are tested elsewhere")]
@@ -153,6 +157,32 @@ async fn nothing_changes_while_the_api_server_or_the_controller_is_away() {
         server.decides(READ, &bob, 403).await;
     }
     drop(controller);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_counts_the_data_planes_of_every_replica() {
+    let scene = Scene::new("replicas").await;
+    scene.example().await;
+    let writing = scene.controller().await;
+    writing.says("lease", "this replica writes").await;
+    let other = scene.controller().await;
+    other.says("lease", "another replica").await;
+    let says = async |message: &str| {
+        scene.status("accesspolicies", "orders", |status| programmed(status, message)).await;
+    };
+    let _first = scene.sidecar(&writing, &[]).await;
+    says("1/1 data planes at generation 1").await;
+    let second = scene.sidecar_at(&other.address(), &[]).await;
+    let third = scene.sidecar_at(&other.address(), &[]).await;
+    says("3/3 data planes at generation 1").await;
+    scene.patch("orders", json!({"spec": {"deny": [{"callers": "Any"}]}})).await;
+    says("3/3 data planes at generation 2").await;
+    drop(third);
+    says("2/2 data planes at generation 2").await;
+    // one that cannot say farewell, and its data planes
+    drop(other);
+    drop(second);
+    says("1/1 data planes at generation 2").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,17 +8,19 @@
 #[path = "support/api_server.rs"]
 #[expect(dead_code, reason = "other tests stop the server and act as others")]
 mod api_server;
+#[path = "support/rbac.rs"]
+#[expect(dead_code, reason = "other tests have an installation of their own")]
+mod rbac;
 
 use std::sync::Arc;
 
 use entrance::clock::SystemClock;
 use entrance::cluster::review::{Holder, ReviewFault, Reviewer};
-use entrance::files::yaml;
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::Client;
 use kube::api::{Api, PostParams};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use api_server::{ADMIN, ApiServer};
 
@@ -28,21 +30,6 @@ const SERVER: &str = "entrance-server";
 const WEBHOOK: &str = "entrance-webhook";
 const READ: [&str; 3] = ["get", "list", "watch"];
 const KINDS: [&str; 4] = ["entraapplications", "accesspolicies", "accessgrants", "tokenrevocations"];
-
-/// Creates every object of the file.
-async fn apply(client: &Client) {
-    for document in yaml::parse(include_bytes!("../examples/kubernetes/rbac.yaml")).unwrap() {
-        let object = document.body;
-        let api_version = object["apiVersion"].as_str().unwrap();
-        let base = if api_version == "v1" { "/api/v1".to_owned() } else { format!("/apis/{api_version}") };
-        let scope = object["metadata"]["namespace"].as_str().map(|name| format!("/namespaces/{name}"));
-        let plural = format!("{}s", object["kind"].as_str().unwrap().to_lowercase());
-        let at = format!("{base}{}/{plural}?fieldValidation=Strict", scope.unwrap_or_default());
-        let request = http::Request::post(at).header("content-type", "application/json");
-        let request = request.body(serde_json::to_vec(&object).unwrap()).unwrap();
-        client.request::<Value>(request).await.unwrap_or_else(|error| panic!("{}: {error}", object["metadata"]));
-    }
-}
 
 /// Whether an account may do something: a verb, and `group/resource` or `group/resource/subresource`, perhaps of one name.
 async fn may(client: &Client, account: &str, ask: (&str, &str, &str), namespace: &str) -> bool {
@@ -87,6 +74,7 @@ async fn by_name(client: &Client) {
     let hooks = ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"];
     let hooks = hooks.map(|kind| format!("admissionregistration.k8s.io/{kind}"));
     let (leases, secrets) = ("coordination.k8s.io/leases".to_owned(), "/secrets".to_owned());
+    let maps = "/configmaps".to_owned();
     for account in [CONTROLLER, SERVER, WEBHOOK] {
         let (leads, keeps) = (account == CONTROLLER, account == WEBHOOK);
         let leases = [
@@ -99,6 +87,14 @@ async fn by_name(client: &Client) {
             ("list", "", false),
         ]
         .map(|ask| (&leases, ask));
+        let maps = [
+            ("create", "", leads),
+            ("patch", CONTROLLER, leads),
+            ("patch", "another", false),
+            ("update", CONTROLLER, false),
+            ("delete", CONTROLLER, false),
+        ]
+        .map(|ask| (&maps, ask));
         let secrets = [
             ("get", "entrance-certificates", leads || keeps),
             ("update", "entrance-certificates", keeps),
@@ -116,7 +112,7 @@ async fn by_name(client: &Client) {
             ]
             .map(|ask| (of, ask))
         });
-        for (of, (verb, name, wanted)) in leases.into_iter().chain(secrets).chain(hooks) {
+        for (of, (verb, name, wanted)) in leases.into_iter().chain(maps).chain(secrets).chain(hooks) {
             let found = may(client, account, (verb, of, name), SYSTEM).await;
             assert_eq!(found, wanted, "{account} {verb} {of} {name}");
         }
@@ -127,7 +123,7 @@ async fn by_name(client: &Client) {
 async fn each_account_may_do_what_it_does_and_nothing_else() {
     let server = ApiServer::shared().await;
     let client = server.client(ADMIN).await;
-    apply(&client).await;
+    rbac::apply(&client).await;
     let namespace = server.namespace("users").await;
     let others =
         ["/secrets", "/services", "/serviceaccounts", "/serviceaccounts/token", "/nodes", "/pods/exec", "/pods/log"];

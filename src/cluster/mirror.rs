@@ -14,6 +14,7 @@ use kube::core::GroupVersionKind;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, utils::Backoff, watcher as watch_objects};
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,6 +36,9 @@ pub const KINDS: [Kind; 6] = [
 
 /// ConfigMaps without this label are not looked at.
 pub const JWKS_LABEL: &str = "entrance.dev/jwks=true";
+
+/// A list that comes as a watch is given up after so long without a word: the server may not know how to end it.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Changes on their way to the copy.
 const CHANGES: usize = 1024;
@@ -104,11 +108,95 @@ async fn keep(mut inbox: mpsc::Receiver<(Kind, Report)>, publish: watch::Sender<
     }
 }
 
+/// How a kind is listed before it is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listing {
+    /// As the beginning of its watch: one object at a time, never a whole list in the API server's memory or in ours.
+    Streamed,
+    /// In pages, for a server that knows only that.
+    Paged,
+}
+
+/// Why a watch is begun anew.
+enum Restart {
+    /// The server does not list by watching.
+    NotStreamed,
+    /// It cannot be resumed where it was.
+    Forgotten,
+}
+
 /// Watches one kind for ever.
 async fn observe(client: Client, kind: Kind, reports: mpsc::Sender<(Kind, Report)>) {
+    let mut listing = Listing::Streamed;
+    while let Some(restart) = follow(&client, (kind, listing), &reports).await {
+        match restart {
+            Restart::NotStreamed => {
+                tracing::info!(
+                    code = "listed_in_pages",
+                    kind = kind.as_str(),
+                    "the API server cannot list by watching"
+                );
+                listing = Listing::Paged;
+            }
+            Restart::Forgotten => tokio::time::sleep(by_chance(Duration::from_secs(1))).await,
+        }
+    }
+}
+
+/// Lists and watches until that must begin anew; `None`: nobody listens any more.
+async fn follow(
+    client: &Client,
+    (kind, listing): (Kind, Listing),
+    reports: &mpsc::Sender<(Kind, Report)>,
+) -> Option<Restart> {
+    let mut events = pin!(watch_objects(api(client, kind), config(kind, listing)).backoff(Pauses::default()));
+    let mut doubtful = listing == Listing::Streamed;
+    loop {
+        let next = events.next();
+        let event = match doubtful {
+            true => match timeout(SILENCE, next).await {
+                Ok(event) => event?,
+                Err(_) => return Some(Restart::NotStreamed),
+            },
+            false => next.await?,
+        };
+        doubtful &= !matches!(event, Ok(Event::InitDone));
+        let restart = event.as_ref().err().and_then(|error| restart(error, doubtful));
+        if matches!(restart, Some(Restart::NotStreamed)) {
+            return restart;
+        }
+        for report in reports_of(kind, event) {
+            reports.send((kind, report)).await.ok()?;
+        }
+        if restart.is_some() {
+            return restart;
+        }
+    }
+}
+
+/// Whether this failure of a watch needs more than another attempt. `doubtful`: nothing was listed by watching yet.
+fn restart(error: &watcher::Error, doubtful: bool) -> Option<Restart> {
+    match error {
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) => match status.code {
+            400 | 422 if doubtful => Some(Restart::NotStreamed),
+            410 => Some(Restart::Forgotten),
+            _ => None,
+        },
+        watcher::Error::WatchStartFailed(_)
+        | watcher::Error::InitialListFailed(_)
+        | watcher::Error::WatchError(_)
+        | watcher::Error::WatchFailed(_)
+        | watcher::Error::NoResourceVersion => None,
+    }
+}
+
+fn api(client: &Client, kind: Kind) -> Api<DynamicObject> {
     let (group, version, plural) = document::coordinates(kind);
     let gvk = GroupVersionKind::gvk(group, version, kind.as_str());
-    let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::from_gvk_with_plural(&gvk, plural));
+    Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&gvk, plural))
+}
+
+fn config(kind: Kind, listing: Listing) -> watcher::Config {
     let config = match kind {
         Kind::ConfigMap => watcher::Config::default().labels(JWKS_LABEL),
         Kind::EntraApplication
@@ -117,13 +205,9 @@ async fn observe(client: Client, kind: Kind, reports: mpsc::Sender<(Kind, Report
         | Kind::TokenRevocation
         | Kind::ReferenceGrant => watcher::Config::default(),
     };
-    let mut events = pin!(watch_objects(api, config).backoff(Pauses::default()));
-    while let Some(event) = events.next().await {
-        for report in reports_of(kind, event) {
-            if reports.send((kind, report)).await.is_err() {
-                return;
-            }
-        }
+    match listing {
+        Listing::Streamed => config.streaming_lists(),
+        Listing::Paged => config,
     }
 }
 
@@ -159,7 +243,8 @@ fn reports_of(kind: Kind, event: Result<Event<DynamicObject>, watcher::Error>) -
 
 fn is_unknown_kind(error: &watcher::Error) -> bool {
     match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status)) => status.code == 404,
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
         watcher::Error::InitialListFailed(_)
         | watcher::Error::WatchStartFailed(_)
         | watcher::Error::WatchError(_)

@@ -23,6 +23,7 @@ use crate::token::cloud::loopback;
 
 use super::disk;
 use super::subscription::{Subscription, Taken};
+use super::wire::Pins;
 
 /// Largest message from the controller, in bytes: the first one holds everything.
 const MAX_MESSAGE: usize = 256 << 20;
@@ -75,6 +76,8 @@ pub struct State {
     pub resources: Resources,
     /// Who enforces them here.
     pub scope: Scope,
+    /// Hosts that the installation gave to a namespace.
+    pub pins: Pins,
     /// It comes from the disk and was not confirmed since.
     pub recalled: bool,
 }
@@ -192,7 +195,8 @@ impl Subscriber {
 }
 
 fn state(subscription: &Subscription, recalled: bool) -> Arc<State> {
-    Arc::new(State { resources: subscription.resources(), scope: subscription.scope(), recalled })
+    let (resources, scope) = (subscription.resources(), subscription.scope());
+    Arc::new(State { resources, scope, pins: subscription.pins(), recalled })
 }
 
 fn endpoint(options: &Options) -> Result<Endpoint, OptionsFault> {

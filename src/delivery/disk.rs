@@ -3,6 +3,7 @@
 //! One JSON document, written beside the old one and put in its place when it is whole. A file that cannot be read counts
 //! as none: it is a convenience, and whoever has nothing decides nothing.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use crate::api::object::Object;
 
 use super::subscription::Subscription;
-use super::wire::Received;
+use super::wire::{self, Received};
 
 /// Largest file that is read, in bytes.
 const MAX_FILE: u64 = 256 << 20;
@@ -36,6 +37,11 @@ pub fn keep(subscription: &Subscription, directory: &Path) -> io::Result<()> {
             Received::Resource(object) => json!({"name": name, "version": version, "resource": object.body}),
             Received::Workload { namespace, labels } => {
                 json!({"name": name, "version": version, "workload": {"namespace": &**namespace, "labels": labels}})
+            }
+            Received::Pins(pins) => {
+                let hosts: BTreeMap<String, &str> =
+                    pins.iter().map(|(host, namespace)| (host.to_string(), &**namespace)).collect();
+                json!({"name": name, "version": version, "pins": hosts})
             }
         })
         .collect();
@@ -69,6 +75,11 @@ fn content(entry: &Value) -> Option<Received> {
     if let Some(body) = entry.get("resource") {
         let object = Object::new(body.as_object()?.clone()).ok()??;
         return Some(Received::Resource(Arc::new(object)));
+    }
+    if let Some(pins) = entry.get("pins") {
+        let pins = pins.as_object()?.iter().map(|(host, namespace)| Some((host.as_str(), namespace.as_str()?)));
+        let pins: Vec<(&str, &str)> = pins.collect::<Option<_>>()?;
+        return wire::pins(pins.into_iter()).map(Received::Pins);
     }
     let workload = entry.get("workload")?;
     let labels = workload.get("labels")?.as_object()?.iter();

@@ -34,3 +34,7 @@ pub const RESOURCE_TYPE: &str = "type.googleapis.com/entrance.delivery.v1.Resour
 pub const WORKLOAD_TYPE: &str = "type.googleapis.com/entrance.delivery.v1.Workload";
 /// The name of that one.
 pub const WORKLOAD: &str = "workload";
+/// The type of the one resource that tells a gateway which hosts are given to a namespace.
+pub const PINS_TYPE: &str = "type.googleapis.com/entrance.delivery.v1.Pins";
+/// The name of that one.
+pub const PINS: &str = "pins";

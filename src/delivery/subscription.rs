@@ -13,7 +13,7 @@ use crate::api::compile::Scope;
 use crate::api::object::{Object, Resources};
 
 use super::RESOURCE_TYPE;
-use super::wire::{self, Received, Unreadable};
+use super::wire::{self, Pins, Received, Unreadable};
 
 /// What a subscriber holds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -99,9 +99,19 @@ impl Subscription {
             Received::Workload { namespace, labels } => {
                 Some(Scope::Workload { namespace: Arc::clone(namespace), labels: labels.clone() })
             }
-            Received::Resource(_) => None,
+            Received::Resource(_) | Received::Pins(_) => None,
         });
         workload.unwrap_or_default()
+    }
+
+    /// Hosts that the installation gave to a namespace.
+    #[must_use]
+    pub fn pins(&self) -> Pins {
+        let pins = self.held.values().find_map(|held| match &held.content {
+            Received::Pins(pins) => Some(pins.clone()),
+            Received::Resource(_) | Received::Workload { .. } => None,
+        });
+        pins.unwrap_or_default()
     }
 
     /// Everything that is held, to be kept: name, version, content.

@@ -3,14 +3,14 @@
 //! A sidecar sees the resources of its namespace, of the policies those without a selector or with one that its pod
 //! matches, and from other namespaces what those policies refer to. A gateway sees everything.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::api::object::{Kind, Object, ObjectId, Resources};
 
-use super::wire::Parcel;
+use super::wire::{Parcel, Pins};
 
 /// Who subscribes, as the controller knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,31 +31,62 @@ pub enum Audience {
 pub struct Catalogue {
     /// Counts the catalogues of this process.
     pub generation: u64,
-    parcels: HashMap<ObjectId, (Arc<Object>, Parcel)>,
+    parcels: HashMap<ObjectId, Shelved>,
     namespaces: HashMap<Arc<str>, Arc<[ObjectId]>>,
+    /// For gateways; `None`: no host is given to anybody.
+    pins: Option<Parcel>,
+    /// Of the newest catalogues: what they held, and their generation here.
+    history: VecDeque<(u128, u64)>,
 }
 
+#[derive(Debug)]
+struct Shelved {
+    object: Arc<Object>,
+    parcel: Parcel,
+    /// The generation in which this version came.
+    since: u64,
+}
+
+/// Catalogues that are remembered, to tell how far another replica is.
+const HISTORY: usize = 256;
+
 impl Catalogue {
+    /// An empty catalogue of an installation that gave these hosts away.
+    #[must_use]
+    pub fn pinning(pins: &Pins) -> Self {
+        Self { pins: (!pins.is_empty()).then(|| Parcel::pins(pins)), ..Self::default() }
+    }
+
     /// The next catalogue. What did not change is not encoded again.
     #[must_use]
     pub fn next(&self, resources: &Resources) -> Self {
         let mut parcels = HashMap::with_capacity(resources.len());
         let mut namespaces: HashMap<Arc<str>, Vec<ObjectId>> = HashMap::new();
+        let (generation, mut digest) = (self.generation.saturating_add(1), 0);
         for object in resources.all() {
-            let known = self.parcels.get(&object.id).filter(|(known, _)| Arc::ptr_eq(known, object) || known == object);
-            let parcel = known.map_or_else(|| Parcel::resource(object), |(_, parcel)| parcel.clone());
+            let same = |known: &&Shelved| Arc::ptr_eq(&known.object, object) || known.object == *object;
+            let (parcel, since) = match self.parcels.get(&object.id).filter(same) {
+                Some(known) => (known.parcel.clone(), known.since),
+                None => (Parcel::resource(object), generation),
+            };
+            digest ^= parcel.hash();
             namespaces.entry(Arc::clone(&object.id.namespace)).or_default().push(object.id.clone());
-            parcels.insert(object.id.clone(), (Arc::clone(object), parcel));
+            parcels.insert(object.id.clone(), Shelved { object: Arc::clone(object), parcel, since });
         }
         let namespaces = namespaces.into_iter().map(|(namespace, ids)| (namespace, ids.into())).collect();
-        Self { generation: self.generation.saturating_add(1), parcels, namespaces }
+        let mut history = self.history.clone();
+        history.push_front((digest, generation));
+        history.truncate(HISTORY);
+        Self { generation, parcels, namespaces, pins: self.pins.clone(), history }
     }
 
     /// What `audience` may see, by name.
     #[must_use]
     pub fn view(&self, audience: &Audience) -> BTreeMap<Arc<str>, Parcel> {
         match audience {
-            Audience::Gateway => self.parcels.values().map(|(_, parcel)| named(parcel)).collect(),
+            Audience::Gateway => {
+                self.parcels.values().map(|shelved| &shelved.parcel).chain(&self.pins).map(named).collect()
+            }
             Audience::Workload { namespace, labels } => {
                 let mut view = self.of_workload(namespace, labels);
                 let (name, parcel) = named(&Parcel::workload(namespace, labels));
@@ -68,7 +99,30 @@ impl Catalogue {
     /// The name and the version under which a resource is delivered.
     #[must_use]
     pub fn parcel(&self, id: &ObjectId) -> Option<&Parcel> {
-        self.parcels.get(id).map(|(_, parcel)| parcel)
+        self.parcels.get(id).map(|shelved| &shelved.parcel)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = (&ObjectId, &Parcel)> {
+        self.parcels.iter().map(|(id, shelved)| (id, &shelved.parcel))
+    }
+
+    /// What it holds, as one number: the same at every replica that holds the same.
+    #[must_use]
+    pub fn digest(&self) -> u128 {
+        self.history.front().map_or(0, |(digest, _)| *digest)
+    }
+
+    /// The generation here in which everything was as it is at a replica with this digest, if that is remembered.
+    #[must_use]
+    pub fn reached(&self, digest: u128) -> Option<u64> {
+        self.history.iter().find(|(known, _)| *known == digest).map(|(_, generation)| *generation)
+    }
+
+    /// The generation in which the present version of a resource came.
+    #[must_use]
+    pub fn since(&self, id: &ObjectId) -> Option<u64> {
+        self.parcels.get(id).map(|shelved| shelved.since)
     }
 
     /// Whether `audience` should hold a resource by its own namespace and labels; what comes from elsewhere because a
@@ -80,20 +134,20 @@ impl Catalogue {
             Audience::Workload { namespace, .. } if *namespace != id.namespace => false,
             Audience::Workload { labels, .. } => {
                 id.kind != Kind::AccessPolicy
-                    || self.parcels.get(id).is_some_and(|(object, _)| concerns(object, labels))
+                    || self.parcels.get(id).is_some_and(|shelved| concerns(&shelved.object, labels))
             }
         }
     }
 
     fn of_workload(&self, namespace: &str, labels: &BTreeMap<String, String>) -> BTreeMap<Arc<str>, Parcel> {
         let mut view = BTreeMap::new();
-        for (object, parcel) in self.ids(namespace).filter_map(|id| self.parcels.get(id)) {
+        for Shelved { object, parcel, .. } in self.ids(namespace).filter_map(|id| self.parcels.get(id)) {
             if object.id.kind == Kind::AccessPolicy {
                 if !concerns(object, labels) {
                     continue;
                 }
                 let abroad = self.referred(object).into_iter().filter_map(|id| self.parcels.get(id));
-                view.extend(abroad.map(|(_, parcel)| named(parcel)));
+                view.extend(abroad.map(|shelved| named(&shelved.parcel)));
             }
             view.extend([named(parcel)]);
         }
@@ -118,7 +172,7 @@ impl Catalogue {
     /// Whether an object is the application of this name, or part of what says which of its tokens count.
     fn belongs(&self, id: &ObjectId, application: &str) -> bool {
         let at = |pointer: &str| {
-            let body = self.parcels.get(id).and_then(|(object, _)| object.body.get("spec"));
+            let body = self.parcels.get(id).and_then(|shelved| shelved.object.body.get("spec"));
             body.and_then(|spec| spec.pointer(pointer)).and_then(Value::as_str)
         };
         match id.kind {

@@ -14,12 +14,16 @@ use prost::Message as _;
 use serde_json::{Map, Value};
 
 use crate::api::object::{Object, ObjectId};
+use crate::policy::host::HostPattern;
 
-use super::proto::{Resource, Workload};
-use super::{RESOURCE_TYPE, WORKLOAD, WORKLOAD_TYPE};
+use super::proto::{self, Resource, Workload};
+use super::{PINS, PINS_TYPE, RESOURCE_TYPE, WORKLOAD, WORKLOAD_TYPE};
 
 /// Largest body of one resource, in bytes; the API server's own limit is about 1.5 MiB.
 pub const MAX_BODY: usize = 2 << 20;
+
+/// Hosts that the installation gave to a namespace.
+pub type Pins = BTreeMap<HostPattern, Arc<str>>;
 
 /// Something to deliver, encoded once for all subscribers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +56,13 @@ impl Parcel {
         Self::new(WORKLOAD.to_owned(), WORKLOAD_TYPE, message.encode_to_vec())
     }
 
+    /// Which hosts are given to a namespace.
+    #[must_use]
+    pub fn pins(pins: &Pins) -> Self {
+        let hosts = pins.iter().map(|(host, namespace)| (host.to_string(), namespace.to_string())).collect();
+        Self::new(PINS.to_owned(), PINS_TYPE, proto::Pins { hosts }.encode_to_vec())
+    }
+
     fn new(name: String, type_url: &'static str, bytes: Vec<u8>) -> Self {
         let hash = digest::digest(&digest::SHA256, &bytes);
         let mut version = String::with_capacity(32);
@@ -60,6 +71,11 @@ impl Parcel {
             let (Ok(()) | Err(_)) = write!(version, "{byte:02x}");
         }
         Self { name: name.into(), version: version.into(), type_url, bytes: bytes.into() }
+    }
+
+    /// The version as a number.
+    pub(super) fn hash(&self) -> u128 {
+        u128::from_str_radix(&self.version, 16).unwrap_or_default()
     }
 
     /// As a message of the discovery protocol.
@@ -92,6 +108,8 @@ pub enum Received {
         /// Its pod's labels.
         labels: BTreeMap<String, String>,
     },
+    /// Which hosts are given to a namespace.
+    Pins(Pins),
 }
 
 /// Why something received cannot be used.
@@ -117,8 +135,18 @@ pub fn open(envelope: &Envelope) -> Result<Received, Unreadable> {
             let workload = Workload::decode(&*any.value).map_err(|_| fault("cannot be decoded"))?;
             Ok(Received::Workload { namespace: workload.namespace.into(), labels: workload.labels })
         }
+        PINS_TYPE => {
+            let pins = proto::Pins::decode(&*any.value).map_err(|_| fault("cannot be decoded"))?;
+            let hosts = pins.hosts.iter().map(|(host, namespace)| (host.as_str(), namespace.as_str()));
+            self::pins(hosts).map(Received::Pins).ok_or_else(|| fault("names a host that is none"))
+        }
         _ => Err(fault("has an unknown type")),
     }
+}
+
+/// Pins as texts. One that cannot be read would give its host to whoever came first: none of them counts then.
+pub(super) fn pins<'t>(texts: impl Iterator<Item = (&'t str, &'t str)>) -> Option<Pins> {
+    texts.map(|(host, namespace)| Some((HostPattern::parse(host).ok()?, namespace.into()))).collect()
 }
 
 fn resource(envelope: &Envelope, bytes: &[u8]) -> Result<Received, &'static str> {

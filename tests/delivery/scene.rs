@@ -11,6 +11,7 @@ use entrance::delivery::door::Door;
 use entrance::delivery::roster::{Plane, Roster};
 use entrance::delivery::server::{Admit, Delivery, Refusal, Subscriber};
 use entrance::delivery::view::{Audience, Catalogue};
+use entrance::policy::host::HostPattern;
 use entrance::tls::{Certificate, Pem};
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
@@ -167,6 +168,12 @@ impl Scene {
     pub(crate) fn publish(&self, objects: &[Arc<Object>]) {
         let before = self.catalogue.borrow().clone().unwrap_or_default();
         self.catalogue.send_replace(Some(Arc::new(before.next(&resources(objects)))));
+    }
+
+    /// From here on, these hosts are given to a namespace.
+    pub(crate) fn pin(&self, pins: &[(&str, &str)]) {
+        let pins = pins.iter().map(|(host, namespace)| (HostPattern::parse(host).unwrap(), Arc::from(*namespace)));
+        self.catalogue.send_replace(Some(Arc::new(Catalogue::pinning(&pins.collect()))));
     }
 
     pub(crate) async fn client(&self, token: &str) -> Client {

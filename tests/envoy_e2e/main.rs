@@ -8,6 +8,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 
 #[path = "../support/children.rs"]
+#[expect(dead_code, reason = "CPU time is for benches")]
 mod children;
 #[path = "../support/entrance_process.rs"]
 mod entrance_process;

@@ -5,13 +5,14 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use entrance::emulator::{self, Emulator, MintRequest};
-use k8s_openapi::jiff::{Timestamp, ToSpan as _};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::api_server::{ADMIN, ApiServer};
+use super::rbac;
 use super::server::{Server, ask_of};
 
 /// A lease of a killed leader takes 15 s to end.
@@ -23,6 +24,8 @@ pub(crate) struct Scene {
     /// The host of its policy: a host belongs to one namespace.
     host: String,
     emulator: std::sync::Arc<Emulator>,
+    /// Another way to the API server for our processes.
+    pub(crate) by: Option<String>,
     /// The last token of the pod: it still has that while the API server is away.
     kept: Mutex<String>,
 }
@@ -35,8 +38,12 @@ pub(crate) struct Running {
 }
 
 pub(crate) fn in_seconds(seconds: i64) -> String {
-    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
-    now.checked_add(seconds.seconds()).unwrap().to_string()
+    at(Timestamp::now().as_second().saturating_add(seconds))
+}
+
+/// A second as resources spell it.
+pub(crate) fn at(second: i64) -> String {
+    Timestamp::from_second(second).unwrap().to_string()
 }
 
 /// A condition of a status, or null.
@@ -76,8 +83,14 @@ impl Scene {
     async fn on(server: &'static ApiServer, prefix: &str) -> Self {
         let emulator = std::sync::Arc::new(Emulator::start(emulator::Options::default()).await.unwrap());
         let namespace = server.namespace(prefix).await;
-        let scene =
-            Self { server, host: format!("{namespace}.example.com"), namespace, emulator, kept: Mutex::default() };
+        let scene = Self {
+            server,
+            host: format!("{namespace}.example.com"),
+            namespace,
+            emulator,
+            by: None,
+            kept: Mutex::default(),
+        };
         scene.accounts().await;
         scene
     }
@@ -85,60 +98,32 @@ impl Scene {
     /// Another namespace that claims the same host.
     pub(crate) async fn elsewhere(&self, prefix: &str) -> Self {
         let namespace = self.server.namespace(prefix).await;
-        Self {
+        let scene = Self {
             server: self.server,
             namespace,
             host: self.host.clone(),
             emulator: std::sync::Arc::clone(&self.emulator),
+            by: self.by.clone(),
             kept: Mutex::default(),
-        }
+        };
+        scene.pods_account().await;
+        scene
     }
 
-    /// The accounts of our processes, with the roles that they need.
+    /// The accounts of our processes with the roles that we ship, and that of the pods, which has none.
     async fn accounts(&self) {
-        let read = json!(["get", "list", "watch"]);
-        let ours = json!(["entraapplications", "accesspolicies", "accessgrants", "tokenrevocations"]);
-        let reading = [
-            json!({"apiGroups": ["entrance.dev"], "resources": ours, "verbs": read}),
-            json!({"apiGroups": ["gateway.networking.k8s.io"], "resources": ["referencegrants"], "verbs": read}),
-            json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": read}),
-        ];
-        let statuses = ours.as_array().unwrap().iter().map(|name| format!("{}/status", name.as_str().unwrap()));
-        let statuses: Vec<String> = statuses.collect();
-        let writing = [
-            json!({"apiGroups": ["entrance.dev"], "resources": statuses, "verbs": ["patch"]}),
-            json!({"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]}),
-            json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}),
-            json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]}),
-            json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}),
-        ];
-        let of_controller: Vec<&Value> = reading.iter().chain(&writing).collect();
-        self.account("server", json!(reading)).await;
-        self.account("controller", json!(of_controller)).await;
-        self.account("default", json!([])).await;
+        rbac::apply_in(&self.server.client(ADMIN).await, &self.namespace).await;
+        self.pods_account().await;
     }
 
-    async fn account(&self, name: &str, rules: Value) {
-        let role = format!("{}-{name}", self.namespace);
-        self.create("", ("ServiceAccount", "serviceaccounts"), json!({"metadata": {"name": name}})).await;
-        let rbac = "rbac.authorization.k8s.io";
-        let body = json!({"metadata": {"name": role}, "rules": rules});
-        self.create(rbac, ("ClusterRole", "clusterroles"), body).await;
-        let binding = json!({
-            "metadata": {"name": role},
-            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": role},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": self.namespace}],
-        });
-        self.create(rbac, ("ClusterRoleBinding", "clusterrolebindings"), binding).await;
+    async fn pods_account(&self) {
+        self.create("", ("ServiceAccount", "serviceaccounts"), json!({"metadata": {"name": "default"}})).await;
     }
 
     async fn create(&self, group: &str, (kind, plural): (&str, &str), body: Value) -> DynamicObject {
         let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural);
         let client = self.server.client(ADMIN).await;
-        let api: Api<DynamicObject> = match kind {
-            "ClusterRole" | "ClusterRoleBinding" => Api::all_with(client, &resource),
-            _ => Api::namespaced_with(client, &self.namespace, &resource),
-        };
+        let api: Api<DynamicObject> = Api::namespaced_with(client, &self.namespace, &resource);
         let mut object: DynamicObject = serde_json::from_value(body).unwrap();
         object.types = Some(kube::core::TypeMeta { api_version: resource.api_version.clone(), kind: kind.to_owned() });
         api.create(&PostParams::default(), &object).await.unwrap()
@@ -167,6 +152,27 @@ impl Scene {
         .await;
     }
 
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// A host of its own, of a policy that lets everybody in.
+    pub(crate) fn open_host(&self) -> String {
+        format!("open.{}", self.host)
+    }
+
+    pub(crate) async fn open(&self, name: &str) {
+        self.open_at(name, &self.open_host()).await;
+    }
+
+    pub(crate) async fn open_at(&self, name: &str, host: &str) {
+        self.apply(json!({"kind": "AccessPolicy", "metadata": {"name": name}, "spec": {
+            "applicationRef": {"name": "orders-api"}, "hosts": [host],
+            "routes": [{"name": "all", "path": "/{*rest}", "anonymous": true}],
+        }}))
+        .await;
+    }
+
     pub(crate) async fn apply(&self, mut body: Value) {
         body["apiVersion"] = json!("entrance.dev/v1alpha1");
         let (kind, name) = (body["kind"].as_str().unwrap(), body["metadata"]["name"].as_str().unwrap());
@@ -180,8 +186,11 @@ impl Scene {
     }
 
     pub(crate) async fn delete(&self, policy: &str) {
-        let api = self.ours("accesspolicies", "AccessPolicy").await;
-        api.delete(policy, &Default::default()).await.unwrap();
+        self.delete_of("AccessPolicy", policy).await;
+    }
+
+    pub(crate) async fn delete_of(&self, kind: &str, name: &str) {
+        self.ours(plural(kind), kind).await.delete(name, &Default::default()).await.unwrap();
     }
 
     /// Waits until a status is as wanted.
@@ -237,12 +246,13 @@ impl Scene {
 
     async fn kubeconfig(&self, account: &str) -> String {
         let token = self.server.account_token(&self.namespace, account, &[]).await;
-        self.server.kubeconfig(&token).to_str().unwrap().to_owned()
+        let by = self.by.as_deref().unwrap_or(&self.server.url);
+        self.server.kubeconfig_by(by, &token).to_str().unwrap().to_owned()
     }
 
     /// A shared gateway that watches the API server.
     pub(crate) async fn gateway(&self) -> Running {
-        let kubeconfig = self.kubeconfig("server").await;
+        let kubeconfig = self.kubeconfig("entrance-server").await;
         Running {
             server: Server::serve(&["--kube", "--kubeconfig", &kubeconfig]).await,
             host: self.host.clone(),
@@ -255,12 +265,23 @@ impl Scene {
     }
 
     pub(crate) async fn controller_at(&self, address: &str) -> Running {
-        let kubeconfig = self.kubeconfig("controller").await;
-        let flags = ["--kubeconfig", &kubeconfig, "--listen", address, "--lease-namespace", &self.namespace];
-        let running =
-            Running { server: Server::run("controller", &flags, "xds").await, host: self.host.clone(), _token: None };
+        self.controller_with(&["--listen", address]).await
+    }
+
+    pub(crate) async fn controller_with(&self, more: &[&str]) -> Running {
+        let kubeconfig = self.kubeconfig("entrance-controller").await;
+        let gateway = format!("{}/entrance-server", self.namespace);
+        let flags = ["--kubeconfig", &kubeconfig, "--lease-namespace", &self.namespace, "--gateway", &gateway];
+        let server = Server::run("controller", &[&flags, more].concat(), "xds").await;
+        let running = Running { server, host: self.host.clone(), _token: None };
         running.says("kubernetes", "in sync").await;
         running
+    }
+
+    /// A shared gateway that a controller feeds.
+    pub(crate) async fn fed_gateway(&self, controller: &Running) -> Running {
+        let token = self.server.account_token(&self.namespace, "entrance-server", &["entrance"]).await;
+        self.fed(&controller.address(), &token, &[]).await
     }
 
     pub(crate) async fn sidecar(&self, controller: &Running, more: &[&str]) -> Running {
@@ -270,12 +291,17 @@ impl Scene {
 
     /// A sidecar with a token that is bound to its pod.
     pub(crate) async fn sidecar_at(&self, address: &str, more: &[&str]) -> Running {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("token");
         if let Some(token) = self.pod_token().await {
             *self.kept.lock().unwrap() = token;
         }
-        std::fs::write(&file, self.kept.lock().unwrap().as_bytes()).unwrap();
+        let token = self.kept.lock().unwrap().clone();
+        self.fed(address, &token, more).await
+    }
+
+    async fn fed(&self, address: &str, token: &str, more: &[&str]) -> Running {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("token");
+        std::fs::write(&file, token).unwrap();
         let url = format!("http://{address}");
         let flags = ["--controller", &url, "--controller-token", file.to_str().unwrap()];
         let server = Server::serve(&[&flags, more].concat()).await;
@@ -311,11 +337,16 @@ impl Running {
 
     /// Waits until a request is answered so.
     pub(crate) async fn decides(&self, request: (&str, &str), token: &str, status: i32) {
+        self.comes_to((&self.host, request), token, status).await;
+    }
+
+    /// Waits until a request to any host is answered so.
+    pub(crate) async fn comes_to(&self, (host, request): (&str, (&str, &str)), token: &str, status: i32) {
         let channel = self.server.channel().await;
         let mut last = (0, String::new());
         let wait = async {
             loop {
-                last = ask_of(&channel, (&self.host, request), Some(token)).await;
+                last = ask_of(&channel, (host, request), Some(token)).await;
                 if last.0 == status {
                     return;
                 }
@@ -325,6 +356,16 @@ impl Running {
         if timeout(DEADLINE, wait).await.is_err() {
             panic!("{request:?}: never {status}, but {last:?}; {:#}", self.server.ready().await.1);
         }
+    }
+
+    /// The answer to one request to any host.
+    pub(crate) async fn answers(&self, (host, request): (&str, (&str, &str)), token: Option<&str>) -> i32 {
+        ask_of(&self.server.channel().await, (host, request), token).await.0
+    }
+
+    /// Waits for a line of the log.
+    pub(crate) async fn logged(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.server.logged(wanted).await
     }
 
     /// Every one of many requests is answered so.

@@ -74,7 +74,10 @@ const API: &str = "--etcd-servers=http://127.0.0.1:@CLIENT@ --bind-address=127.0
 /// A running API server.
 pub(crate) struct ApiServer {
     directory: PathBuf,
-    url: String,
+    /// Where it answers.
+    pub(crate) url: String,
+    /// Where its etcd does.
+    pub(crate) etcd: String,
     keeper: Mutex<Keeper>,
     namespaces: AtomicU32,
 }
@@ -99,12 +102,12 @@ impl ApiServer {
         let [client, peer, api] = free_ports();
         std::fs::write(directory.join("users.csv"), USERS).unwrap();
         certificates(&directory);
-        let url = format!("https://127.0.0.1:{api}");
+        let [url, etcd] = [format!("https://127.0.0.1:{api}"), format!("http://127.0.0.1:{client}")];
         let ports = [("@CLIENT@", client), ("@PEER@", peer), ("@API@", api)];
         let flags = |text: &str| ports.iter().fold(text.to_owned(), |text, (name, port)| text.replace(name, port));
         let script = flags(&KEEPER.replace("@ETCD@", ETCD).replace("@SERVER@", API));
         let keeper = Mutex::new(Keeper::start(&script, &directory));
-        let server = Self { directory, url, keeper, namespaces: AtomicU32::new(0) };
+        let server = Self { directory, url, etcd, keeper, namespaces: AtomicU32::new(0) };
         server.ready().await;
         server.install().await;
         server
@@ -151,11 +154,16 @@ impl ApiServer {
 
     /// A kubeconfig that presents this token.
     pub(crate) fn kubeconfig(&self, token: &str) -> PathBuf {
+        self.kubeconfig_by(&self.url, token)
+    }
+
+    /// The same by way of another address.
+    pub(crate) fn kubeconfig_by(&self, url: &str, token: &str) -> PathBuf {
         let ca = self.directory.join("ca.pem");
         let config = json!({
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "test", "cluster": {"server": self.url, "certificate-authority": ca}}],
+            "clusters": [{"name": "test", "cluster": {"server": url, "certificate-authority": ca}}],
             "users": [{"name": "user", "user": {"token": token}}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "user"}}],
             "current-context": "test",

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::api::compile::Compiled;
-use crate::api::fault::Fault;
+use crate::api::fault::{About, Fault};
 use crate::api::object::{Kind, Object, ObjectId, Resources};
+use crate::api::revocation;
 use crate::clock::UnixTime;
-use crate::cluster::conditions::{KeysKnown, Known, Phase, Timed, remaining, until_change};
+use crate::cluster::conditions::{KeysKnown, Known, Phase, Planes, Timed, remaining, until_change};
 use crate::cluster::statuses::KINDS;
+use crate::delivery::view::Catalogue;
 use crate::entra::SourceStatus;
 use crate::token::{KeySource, Profile};
 
 use super::super::instant;
+use super::peers::Peers;
 use super::planes::Counter;
 
 /// What judgements rest on.
@@ -24,6 +27,8 @@ pub(super) struct Ground<'g> {
     pub(super) keys: &'g [SourceStatus],
     /// `None`: data planes had no time to come yet.
     pub(super) planes: Option<Counter<'g>>,
+    /// Those of other replicas.
+    pub(super) peers: (&'g Peers, &'g Catalogue),
     pub(super) now: UnixTime,
 }
 
@@ -45,14 +50,14 @@ impl Ground<'_> {
         let mut judgement = Judgement { known: Vec::new(), until: None };
         for object in KINDS.into_iter().flat_map(|kind| self.resources.of(kind)) {
             let faults = faults.remove(&object.id).unwrap_or_default();
-            let timed = self.timed(object, faults.is_empty(), &profiles);
+            let timed = self.timed(object, &faults, &profiles);
             if let Some((_, Some(until))) = timed {
                 judgement.until = Some(judgement.until.map_or(until, |other| other.min(until)));
             }
             let known = Known {
                 generation: object.generation.unwrap_or_default(),
                 created: object.created,
-                planes: self.planes.as_ref().map(|planes| planes.count(&object.id)),
+                planes: self.planes.as_ref().map(|planes| self.count(planes, &object.id)),
                 keys: self.keys(object, &profiles),
                 timed: timed.map(|(timed, _)| timed),
                 faults,
@@ -60,6 +65,13 @@ impl Ground<'_> {
             judgement.known.push((object.id.clone(), known));
         }
         judgement
+    }
+
+    fn count(&self, planes: &Counter<'_>, id: &ObjectId) -> Planes {
+        let mut counted = planes.count(id);
+        let (peers, catalogue) = self.peers;
+        peers.count(catalogue, id, &mut counted);
+        counted
     }
 
     fn keys(&self, object: &Object, profiles: &HashMap<&str, &Arc<Profile>>) -> Option<KeysKnown> {
@@ -95,15 +107,22 @@ impl Ground<'_> {
     fn timed(
         &self,
         object: &Object,
-        sound: bool,
+        faults: &[Fault],
         profiles: &HashMap<&str, &Arc<Profile>>,
     ) -> Option<(Timed, Option<UnixTime>)> {
         let period = match object.id.kind {
+            Kind::AccessGrant if !faults.is_empty() => return Some((BROKEN_GRANT.timed(), None)),
             Kind::AccessGrant => Period::of_grant(object),
+            // One that refers to nothing is sound, and waits for its application.
+            Kind::TokenRevocation if faults.iter().any(|fault| fault.about != About::Reference) => {
+                let names = revocation::read(object).application.is_some();
+                let broken = if names { BROKEN_REVOCATION } else { NAMELESS_REVOCATION };
+                return Some((broken.timed(), None));
+            }
             Kind::TokenRevocation => Period::of_revocation(object, profiles),
             Kind::EntraApplication | Kind::AccessPolicy | Kind::ConfigMap | Kind::ReferenceGrant => return None,
         };
-        Some(if sound { period.at(self.now) } else { (INVALID.timed(), None) })
+        Some(period.at(self.now))
     }
 }
 
@@ -120,7 +139,17 @@ struct Period {
 /// A phase that has no end.
 struct Lasting(Phase, &'static str);
 
-const INVALID: Lasting = Lasting(Phase::Invalid, "it is broken and counts for nothing; mend what `Accepted` says");
+const BROKEN_GRANT: Lasting = Lasting(Phase::Invalid, "it is broken and lends nothing; mend what `Accepted` says");
+const BROKEN_REVOCATION: Lasting = Lasting(
+    Phase::Invalid,
+    "it is broken, and nobody knows whom it was meant for: the application that it names accepts no token; mend what \
+     `Accepted` says, or delete it",
+);
+const NAMELESS_REVOCATION: Lasting = Lasting(
+    Phase::Invalid,
+    "it is broken, and nobody knows what it was meant for: no application of this namespace accepts a token; mend what \
+     `Accepted` says, or delete it",
+);
 
 impl Lasting {
     fn timed(&self) -> Timed {
@@ -178,9 +207,17 @@ fn full_name(id: &ObjectId) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Period;
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::{Ground, Period};
+    use crate::api::compile::{Compiler, Settings};
+    use crate::api::object::{Object, Resources};
+    use crate::cli::controller::peers::Peers;
     use crate::clock::UnixTime;
-    use crate::cluster::conditions::Phase;
+    use crate::cluster::conditions::{Phase, Timed};
+    use crate::delivery::view::Catalogue;
 
     fn period(from: Option<i64>, until: i64, hindered: bool) -> Period {
         let hindered = hindered.then_some("not approved");
@@ -200,6 +237,55 @@ mod tests {
         ] {
             let (timed, until) = period.at(UnixTime(now));
             assert_eq!((timed.phase, until), (phase, change.map(UnixTime)), "{now}: {}", timed.message);
+        }
+    }
+
+    /// What is said of the one object of this kind and spec, beside a sound application.
+    fn timed(kind: &str, spec: &Value) -> Timed {
+        let id = "11111111-1111-1111-1111-111111111111";
+        let application = json!({"tenants": [{"id": id, "name": "contoso"}], "clientId": id});
+        let mut resources = Resources::new();
+        for (kind, name, spec) in [("EntraApplication", "app", &application), (kind, "it", spec)] {
+            let body = json!({
+                "apiVersion": "entrance.dev/v1alpha1", "kind": kind,
+                "metadata": {"namespace": "shop", "name": name}, "spec": spec,
+            });
+            resources.put(Arc::new(Object::new(body.as_object().unwrap().clone()).unwrap().unwrap()));
+        }
+        let (peers, catalogue) = (Peers::default(), Catalogue::default());
+        let compiled = Compiler::default().compile(&resources, &Settings::default());
+        let ground = Ground {
+            resources: &resources,
+            compiled: &compiled,
+            keys: &[],
+            planes: None,
+            peers: (&peers, &catalogue),
+            now: UnixTime(0),
+        };
+        let found = ground.judge().known.into_iter().find(|(id, _)| &*id.name == "it");
+        found.unwrap().1.timed.unwrap()
+    }
+
+    #[test]
+    fn what_is_broken_says_what_that_means() {
+        let before = "1970-01-02T00:00:00Z";
+        let of = |application: &str, oid: &str| json!({"applicationRef": {"name": application}, "match": {"oid": oid}, "issuedBefore": before});
+        let oid = "22222222-2222-2222-2222-222222222222";
+        for (kind, spec, phase, part) in [
+            ("TokenRevocation", of("app", oid), Phase::Active, "the last such token ends by itself at"),
+            ("TokenRevocation", of("app", "nobody"), Phase::Invalid, "the application that it names accepts no token"),
+            (
+                "TokenRevocation",
+                json!({"match": {"oid": oid}}),
+                Phase::Invalid,
+                "no application of this namespace accepts a token",
+            ),
+            ("TokenRevocation", of("other", oid), Phase::Pending, "there is no such application"),
+            ("AccessGrant", json!({"roles": []}), Phase::Invalid, "lends nothing"),
+        ] {
+            let timed = timed(kind, &spec);
+            assert_eq!(timed.phase, phase, "{spec}: {}", timed.message);
+            assert!(timed.message.contains(part), "{spec}: {}", timed.message);
         }
     }
 }

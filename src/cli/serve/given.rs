@@ -1,5 +1,6 @@
 //! A set of resources, and where it comes from.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::api::compile::Scope;
@@ -7,6 +8,7 @@ use crate::api::fault::Fault;
 use crate::api::object::Resources;
 use crate::delivery::client::State;
 use crate::files::library::Library;
+use crate::policy::host::HostPattern;
 
 /// A set of resources.
 pub(super) enum Given {
@@ -33,6 +35,14 @@ impl Given {
         match self {
             Self::Files(_) | Self::Mirrored(_) => None,
             Self::Delivered(state) => Some(&state.scope),
+        }
+    }
+
+    /// Hosts that are given to a namespace, if whoever gave the resources says so.
+    pub(super) fn pins(&self) -> Option<&BTreeMap<HostPattern, Arc<str>>> {
+        match self {
+            Self::Files(_) | Self::Mirrored(_) => None,
+            Self::Delivered(state) => Some(&state.pins),
         }
     }
 

@@ -61,7 +61,7 @@ struct Running {
 impl Running {
     async fn start(args: &ServeArgs) -> Result<Self, UsageError> {
         let settings = scope::settings(&args.scope, None)?;
-        let source = Source::new(args, &settings.scope).await?;
+        let source = Source::new(args, &settings).await?;
         let parts = Parts::new(args)?;
         let doors = Doors::bind(args).await?;
         let status = Arc::new(Status::new(Arc::clone(&parts.authorizer), Arc::clone(&parts.keys)));

@@ -72,9 +72,10 @@ impl Publisher {
     fn publish(&mut self, given: Given) {
         let watch = Stopwatch::start();
         let scope = given.scope().unwrap_or(&self.settings.scope).clone();
-        let same = |former: &Given| former.resources() == given.resources() && scope == self.settings.scope;
-        let unchanged = self.given.as_ref().is_some_and(same);
-        self.settings.scope = scope;
+        let pins = given.pins().unwrap_or(&self.settings.pins).clone();
+        let settings = (&scope, &pins) == (&self.settings.scope, &self.settings.pins);
+        let unchanged = self.given.as_ref().is_some_and(|former| former.resources() == given.resources() && settings);
+        (self.settings.scope, self.settings.pins) = (scope, pins);
         let compiled = self.compiler.compile(given.resources(), &self.settings);
         // Lines move with comments, too.
         let faults = compiled.faults.iter().map(|fault| given.describe(fault)).collect();

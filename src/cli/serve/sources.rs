@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Condition;
-use crate::api::compile::Scope;
+use crate::api::compile::{Scope, Settings};
 use crate::clock::{Clock, SystemClock, UnixTime};
 use crate::cluster::client::connect;
 use crate::cluster::mirror::{self, Mirrored};
@@ -42,7 +42,7 @@ pub(super) enum Source {
 
 impl Source {
     /// Checks the flags. Needs a runtime; nothing is asked yet.
-    pub(super) async fn new(args: &ServeArgs, scope: &Scope) -> Result<Self, UsageError> {
+    pub(super) async fn new(args: &ServeArgs, settings: &Settings) -> Result<Self, UsageError> {
         if let Some(directory) = &args.policies {
             policies::exists(directory)?;
             return Ok(Self::Files(directory.clone()));
@@ -51,8 +51,12 @@ impl Source {
             let client = connect(args.kubeconfig.as_deref()).await;
             return Ok(Self::Kube(Box::new(client.map_err(|fault| UsageError::new(format!("--kube: {fault}")))?)));
         };
-        if *scope != Scope::Gateway {
-            let why = "--workload-namespace: the controller says who this is; leave the flag out with --controller";
+        let said = [
+            ("--workload-namespace", "who this is", settings.scope != Scope::Gateway),
+            ("--pin-host", "which hosts are given to a namespace", !settings.pins.is_empty()),
+        ];
+        if let Some((flag, what, _)) = said.into_iter().find(|(.., given)| *given) {
+            let why = format!("{flag}: the controller says {what}; leave the flag out with --controller");
             return Err(UsageError::new(why));
         }
         Ok(Self::Controller(Box::new(subscriber(url, args)?)))

@@ -1,0 +1,193 @@
+//! The copy of a cluster's resources is the same however the API server lists them: by watching, or in pages where it
+//! refuses that or knows nothing of it. Nothing is kept that policy does not need.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+#[path = "support/api_server.rs"]
+#[expect(dead_code, reason = "not every test needs all of it")]
+mod api_server;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use entrance::api::object::{Kind, Resources};
+use entrance::clock::SystemClock;
+use entrance::cluster::client::consistent;
+use entrance::cluster::mirror::{self, KINDS, Mirrored};
+use http::Request;
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::client::{Body, Client, ClientBuilder};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::GroupVersionKind;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::util::MapRequestLayer;
+
+use api_server::{ADMIN, ApiServer};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// What a server makes of a list that comes as a watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// It lists by watching.
+    Streamed,
+    /// It refuses the request.
+    Refused,
+    /// It ignores the wish, and never says that the list is whole.
+    Ignored,
+}
+
+/// A mirror, and what it asked for.
+struct Copy {
+    way: Way,
+    states: watch::Receiver<Mirrored>,
+    asked: Arc<Mutex<Vec<String>>>,
+    stop: CancellationToken,
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Copy {
+    async fn start(server: &ApiServer, way: Way) -> Self {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let client = client(server, (way, Arc::clone(&asked))).await;
+        let stop = CancellationToken::new();
+        let states = mirror::run(&client, Arc::new(SystemClock), &stop, &TaskTracker::new());
+        Self { way, states, asked, stop }
+    }
+
+    /// Waits for a state.
+    async fn becomes(&mut self, wanted: impl Fn(&Resources) -> bool) -> Arc<Resources> {
+        let whole = |state: &Mirrored| state.resources.as_ref().is_some_and(|resources| wanted(resources));
+        let found = timeout(DEADLINE, self.states.wait_for(whole)).await;
+        found
+            .unwrap_or_else(|_| panic!("{:?}: never so: {:?}", self.way, self.asked))
+            .unwrap()
+            .resources
+            .clone()
+            .unwrap()
+    }
+
+    /// How many lists were asked for by watching, and how many in pages.
+    fn lists(&self) -> (usize, usize) {
+        let asked = self.asked.lock().unwrap();
+        let streamed = asked.iter().filter(|query| query.contains("sendInitialEvents"));
+        (streamed.count(), asked.iter().filter(|query| !query.contains("watch=true")).count())
+    }
+}
+
+/// A client whose server answers in this way: the request is spoilt underway, and the real server says what it says.
+async fn client(server: &ApiServer, (way, asked): (Way, Arc<Mutex<Vec<String>>>)) -> Client {
+    let read = Kubeconfig::read_from(server.kubeconfig(ADMIN)).unwrap();
+    let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.unwrap();
+    let spoil = move |mut request: Request<Body>| {
+        let uri = request.uri().to_string();
+        asked.lock().unwrap().push(uri.clone());
+        let spoilt = match way {
+            Way::Streamed => uri,
+            Way::Refused => uri.replace("resourceVersionMatch=NotOlderThan", "resourceVersionMatch=Exact"),
+            // without bookmarks, too: to a watch that has them this server would say when its beginning is over
+            Way::Ignored => {
+                uri.replace("&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan", "")
+            }
+        };
+        *request.uri_mut() = spoilt.parse().unwrap();
+        request
+    };
+    let builder = ClientBuilder::try_from(config).unwrap().with_layer(&MapRequestLayer::new(spoil));
+    builder.with_layer(&MapRequestLayer::new(consistent)).build()
+}
+
+async fn policies(server: &ApiServer, namespace: &str) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("entrance.dev", "v1alpha1", "AccessPolicy");
+    Api::namespaced_with(
+        server.client(ADMIN).await,
+        namespace,
+        &ApiResource::from_gvk_with_plural(&kind, "accesspolicies"),
+    )
+}
+
+async fn put(api: &Api<DynamicObject>, name: &str, host: &str) {
+    let policy = json!({
+        "apiVersion": "entrance.dev/v1alpha1", "kind": "AccessPolicy",
+        "metadata": {"name": name, "annotations": {"note": "of no concern"}, "labels": {"team": "shop"}},
+        "spec": {
+            "applicationRef": {"name": "orders-api"}, "hosts": [host],
+            "routes": [{"name": "all", "path": "/{*rest}", "anonymous": true}],
+        },
+    });
+    api.patch(name, &PatchParams::apply("test").force(), &Patch::Apply(&policy)).await.unwrap();
+}
+
+fn hosts(resources: &Resources) -> Vec<String> {
+    let host =
+        |body: &serde_json::Map<String, Value>| body.get("spec")?.pointer("/hosts/0")?.as_str().map(str::to_owned);
+    resources.of(Kind::AccessPolicy).filter_map(|object| host(&object.body)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_to_list_gives_the_same_and_follows_what_changes() {
+    entrance::token::install_crypto().unwrap();
+    let server = ApiServer::shared().await;
+    let namespace = server.namespace("mirror").await;
+    let api = policies(server, &namespace).await;
+    // more than one page
+    for at in 0..520 {
+        put(&api, &format!("p{at:03}"), &format!("p{at:03}.example.com")).await;
+    }
+    let mut copies = Vec::new();
+    for way in [Way::Streamed, Way::Refused, Way::Ignored] {
+        copies.push(Copy::start(server, way).await);
+    }
+    let mut states = Vec::new();
+    for copy in &mut copies {
+        states.push(copy.becomes(|_| true).await);
+        let kinds = KINDS.len();
+        match copy.way {
+            Way::Streamed => {
+                let (streamed, paged) = copy.lists();
+                // the Gateway API is not installed: its kind is asked for again and again
+                assert!(streamed >= kinds && paged == 0, "{:?}", copy.asked);
+            }
+            // each kind that there is, and of one a second page
+            Way::Refused | Way::Ignored => assert!(copy.lists().1 >= kinds, "{:?}", copy.asked),
+        }
+    }
+    assert_eq!(states[0].of(Kind::AccessPolicy).count(), 520);
+    assert!(states.iter().all(|state| **state == *states[0]));
+    for object in states[0].of(Kind::AccessPolicy) {
+        let kept: Vec<&String> = object.body["metadata"].as_object().unwrap().keys().collect();
+        assert_eq!(kept, ["creationTimestamp", "generation", "name", "namespace"]);
+        assert!(!object.body.contains_key("status"));
+    }
+
+    put(&api, "p000", "changed.example.com").await;
+    api.delete("p001", &Default::default()).await.unwrap();
+    for copy in &mut copies {
+        let follows = |resources: &Resources| {
+            let hosts = hosts(resources);
+            hosts.len() == 519 && hosts.iter().any(|host| host == "changed.example.com")
+        };
+        copy.becomes(follows).await;
+    }
+}
+
+#[test]
+fn a_list_that_comes_as_a_watch_is_asked_for_as_of_now() {
+    for (asked, sent) in [
+        ("/a?&watch=true&sendInitialEvents=true&resourceVersion=0", "/a?&watch=true&sendInitialEvents=true"),
+        ("/a?&watch=true&resourceVersion=0", "/a?&watch=true&resourceVersion=0"),
+        ("/a?&watch=true&resourceVersion=7", "/a?&watch=true&resourceVersion=7"),
+        ("/a", "/a"),
+    ] {
+        let request = Request::get(asked).body(Body::empty()).unwrap();
+        assert_eq!(consistent(request).uri().to_string(), sent);
+    }
+}
