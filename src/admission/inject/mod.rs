@@ -73,8 +73,10 @@ pub fn concerns(request: &Request) -> bool {
 pub fn inject(request: &Request, ground: &Ground<'_>) -> Verdict {
     let ours = [ground.namespace, "kube-system"].contains(&request.namespace.as_str());
     let (Some(pod), false) = (&request.object, ours) else { return Verdict::pass() };
-    let empty = Members::new();
-    let metadata = Request::metadata(Some(pod)).unwrap_or(&empty);
+    let spec = pod.get("spec").and_then(Value::as_object);
+    let (Some(metadata), Some(_)) = (Request::metadata(Some(pod)), spec) else {
+        return refuse(&["the pod has no `metadata` or no `spec`".to_owned()]);
+    };
     if metadata.get("annotations").is_some_and(|annotations| annotations.get(MIRROR).is_some()) {
         return Verdict::pass();
     }
