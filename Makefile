@@ -5,7 +5,7 @@ ARGS ?=
 CHECKS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help test fmt fmt-check lint tests gen demo bench bench-kube fuzz deny tools
+.PHONY: help test fmt fmt-check lint tests gen demo bench bench-kube fuzz deny image tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ tests:
 	@tools/timed tests cargo test --locked
 
 gen: ## rewrite all that is generated and committed: look at the diff
-	ENTRANCE_UPDATE=1 cargo test --locked --test goldens --test access_matrix
+	ENTRANCE_UPDATE=1 cargo test --locked --test goldens --test access_matrix --test chart
 
 demo: tools ## the whole thing on this machine; `make demo ARGS=--once` ends after the tour
 	cargo run --locked -- demo $(ARGS)
@@ -38,7 +38,7 @@ bench: ## the costs of parts, then those of a check against a server that always
 
 bench-kube: tools ## the costs in a cluster: from a write to a decision, 10,000 policies, 1,000 subscribers
 	cargo build --locked --release --bin entrance
-	cargo bench --locked --profile dev --bench kube
+	cargo bench --locked --profile dev --bench kube -- $(ARGS)
 
 fuzz: ## each fuzz target for a minute; `make fuzz ARGS="600 token path"`
 	tools/fuzz.sh $(ARGS)
@@ -46,6 +46,10 @@ fuzz: ## each fuzz target for a minute; `make fuzz ARGS="600 token path"`
 deny: ## licences, versions, sources and advisories of dependencies; compiles cargo-deny the first time
 	@tools/timed cargo-deny $(PYTHON) tools/install.py deny
 	.tools/bin/cargo-deny --all-features check --deny unmatched-skip $(CHECKS)
+
+image: tools ## the container image, without a container engine: target/image/; wants musl-tools
+	rustup target add x86_64-unknown-linux-musl
+	@tools/timed image $(PYTHON) tools/image.py $(ARGS)
 
 tools: ## install Envoy, a Kubernetes API server and what else tests need as .tools/; takes minutes the first time
 	@tools/timed tools $(PYTHON) tools/install.py

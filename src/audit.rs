@@ -14,6 +14,7 @@ use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
@@ -43,6 +44,9 @@ const PATIENCE: u32 = 25;
 /// The longest sleep.
 const NAP: Duration = Duration::from_secs(1);
 
+/// The longest wait for the last records to be written: a pipe that nobody reads must not keep the process.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// The audit log. Cheap to share; [`AuditThread::close`] ends it.
 pub struct Audit {
     shared: Arc<Shared>,
@@ -53,6 +57,8 @@ pub struct Audit {
 pub struct AuditThread {
     shared: Arc<Shared>,
     handle: JoinHandle<()>,
+    /// Nothing comes; it is closed when the thread ends.
+    ended: mpsc::Receiver<()>,
 }
 
 struct Shared {
@@ -68,7 +74,10 @@ struct Shared {
 /// # Errors
 /// The file cannot be opened, or the thread cannot be started.
 pub fn start(output: Output, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> io::Result<(Audit, AuditThread)> {
-    let out = output.open()?;
+    spawn(output.open()?, clock, metrics)
+}
+
+fn spawn(out: Box<dyn Writer>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> io::Result<(Audit, AuditThread)> {
     let shared = Arc::new(Shared {
         queue: ArrayQueue::new(QUEUE),
         asleep: AtomicBool::new(false),
@@ -84,9 +93,14 @@ pub fn start(output: Output, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> io
         reported: 0,
         failing: false,
     };
-    let handle = thread::Builder::new().name("audit".to_owned()).spawn(move || scribe.run())?;
+    let (running, ended) = mpsc::channel();
+    let work = move || {
+        let _running: mpsc::Sender<()> = running;
+        scribe.run();
+    };
+    let handle = thread::Builder::new().name("audit".to_owned()).spawn(work)?;
     let audit = Audit { shared: Arc::clone(&shared), writer: handle.thread().clone() };
-    Ok((audit, AuditThread { shared, handle }))
+    Ok((audit, AuditThread { shared, handle, ended }))
 }
 
 impl AuditSink for Audit {
@@ -102,14 +116,26 @@ impl AuditSink for Audit {
 }
 
 impl AuditThread {
-    /// Writes out what is queued and ends the thread. Records that come in later are lost.
+    /// Writes out what is queued and ends the thread, within five seconds. Records that come in later are lost.
     pub fn close(self) {
+        self.close_within(FAREWELL);
+    }
+
+    fn close_within(self, patience: Duration) {
         self.shared.closing.store(true, Ordering::SeqCst);
         self.handle.thread().unpark();
-        if self.handle.join().is_err() {
-            self.shared.metrics.panicked();
+        match self.ended.recv_timeout(patience) {
+            Err(RecvTimeoutError::Timeout) => {
+                tracing::warn!("the audit log takes no more lines; the last records are lost");
+            }
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                if self.handle.join().is_err() {
+                    self.shared.metrics.panicked();
+                }
+            }
         }
-        // a record that was on its way into the queue while the thread looked there for the last time
+        // a record that was on its way into the queue while the thread looked there for the last time, or that it is
+        // too late for
         while self.shared.queue.pop().is_some() {
             self.shared.metrics.audit_lost(1);
         }
@@ -229,15 +255,16 @@ impl Scribe {
 
 #[cfg(test)]
 mod tests {
-    use super::{BATCH, QUEUE, Scribe, Shared};
+    use super::{BATCH, QUEUE, Scribe, Shared, spawn};
     use crate::audit::output::Writer;
     use crate::authorize::decision::{DecisionId, RequestFacts};
-    use crate::authorize::ports::{Outcome, Record};
+    use crate::authorize::ports::{AuditSink as _, Outcome, Record};
     use crate::clock::{FixedClock, UnixTime};
+    use crate::metrics::Metrics;
     use crossbeam_queue::ArrayQueue;
     use std::io::{self, Error};
     use std::sync::atomic::AtomicBool;
-    use std::sync::{Arc, Mutex};
+    use std::sync::{Arc, Mutex, mpsc};
     use std::time::Duration;
 
     type Written = Arc<Mutex<Vec<u8>>>;
@@ -316,6 +343,34 @@ mod tests {
         assert_eq!(whole[0]["metadata"]["uid"], format!("{:032x}", 3));
         assert_eq!(whole[1]["lost"], 2);
         assert!(text.ends_with('\n') && !text.ends_with("\n\n"));
+    }
+
+    /// Writes when it is told to, like a pipe that is read at last.
+    struct Blocked {
+        begun: mpsc::Sender<()>,
+        read: mpsc::Receiver<()>,
+    }
+
+    impl Writer for Blocked {
+        fn write_batch(&mut self, _: &[u8]) -> io::Result<()> {
+            self.begun.send(()).map_err(Error::other)?;
+            self.read.recv().map_err(Error::other)
+        }
+    }
+
+    #[test]
+    fn an_output_that_takes_nothing_does_not_keep_the_process() {
+        let (read, blocked) = mpsc::channel();
+        let (begun, writing) = mpsc::channel();
+        let metrics = Arc::<Metrics>::default();
+        let clock = Arc::new(FixedClock(UnixTime(0)));
+        let (audit, thread) = spawn(Box::new(Blocked { begun, read: blocked }), clock, Arc::clone(&metrics)).unwrap();
+        audit.record(record(1));
+        writing.recv().unwrap();
+        audit.record(record(2));
+        thread.close_within(Duration::from_millis(1));
+        assert_eq!(metrics.audit_losses(), 1, "the one that was still queued");
+        read.send(()).unwrap();
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! Plain values, checked when they are made. Nothing here verifies a token or decides anything.
 
 use std::fmt;
+use std::sync::OnceLock;
+
+use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
 
@@ -35,18 +38,38 @@ impl Guid {
     }
 }
 
+impl Guid {
+    /// The canonical form, without the detour of formatting.
+    #[must_use]
+    pub fn text(self) -> GuidText {
+        let mut text = [b'-'; 36];
+        let mut rest = self.0;
+        let digits = text.iter_mut().enumerate().rev().filter(|(at, _)| !matches!(at, 8 | 13 | 18 | 23));
+        for (_, digit) in digits {
+            let nibble = u8::try_from(rest & 0xf).unwrap_or_default();
+            *digit = nibble.wrapping_add(if nibble < 10 { b'0' } else { b'a'.wrapping_sub(10) });
+            rest >>= 4;
+        }
+        GuidText(text)
+    }
+}
+
+/// The canonical form of a [`Guid`].
+#[derive(Clone, Copy)]
+pub struct GuidText([u8; 36]);
+
+impl GuidText {
+    /// The 36 letters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // INVARIANT: digits and dashes are ASCII.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 impl fmt::Display for Guid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(v) = *self;
-        write!(
-            f,
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            v >> 96,
-            (v >> 80) & 0xffff,
-            (v >> 64) & 0xffff,
-            (v >> 48) & 0xffff,
-            v & 0xffff_ffff_ffff
-        )
+        f.write_str(self.text().as_str())
     }
 }
 
@@ -100,13 +123,52 @@ pub enum Groups {
     Overage,
 }
 
-/// The verified payload, for conditions. `Debug` shows the number of claims only: it is personal data.
-#[derive(Clone, PartialEq, Default)]
-pub struct Claims(pub serde_json::Map<String, serde_json::Value>);
+/// The verified payload, for conditions: kept as it was signed, and read when one asks for it, which few do. `Debug` shows
+/// its length only: it is personal data.
+#[derive(Clone)]
+pub struct Claims {
+    json: Box<[u8]>,
+    members: OnceLock<Option<Map<String, Value>>>,
+}
+
+impl Claims {
+    /// Those of a payload that was read and judged before.
+    #[must_use]
+    pub const fn of(json: Box<[u8]>) -> Self {
+        Self { json, members: OnceLock::new() }
+    }
+
+    /// By name. `None`: this is no payload that was judged before, so that nothing may be concluded from it.
+    #[must_use]
+    pub fn members(&self) -> Option<&Map<String, Value>> {
+        self.members.get_or_init(|| serde_json::from_slice(&self.json).ok()).as_ref()
+    }
+}
+
+impl From<Map<String, Value>> for Claims {
+    fn from(members: Map<String, Value>) -> Self {
+        let json = Value::from(members.clone()).to_string().into_bytes();
+        Self { json: json.into(), members: OnceLock::from(Some(members)) }
+    }
+}
+
+/// No claims.
+impl Default for Claims {
+    fn default() -> Self {
+        Self::from(Map::new())
+    }
+}
+
+/// Whether they were signed in the same words.
+impl PartialEq for Claims {
+    fn eq(&self, other: &Self) -> bool {
+        self.json == other.json
+    }
+}
 
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Claims({})", self.0.len())
+        write!(f, "Claims({} bytes)", self.json.len())
     }
 }
 
@@ -139,6 +201,8 @@ pub struct Caller {
     pub session_id: Option<Box<str>>,
     /// `iat`.
     pub issued_at: UnixTime,
+    /// `nbf`, without skew.
+    pub not_before: UnixTime,
     /// `exp`, without skew.
     pub expires_at: UnixTime,
     /// The whole payload.

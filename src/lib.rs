@@ -1,8 +1,9 @@
 //! Entrance: who may reach which route of which API.
 //!
 //! Storeys, from the top; imports go down only: `cli` starts things; `envoy`, `entra`, `files`, `cluster`,
-//! `delivery`, `admin`, `emulator` and `demo` each speak to one outside world and never to each other; `authorize`, `audit` and `metrics` are the
-//! corridor from a request to a recorded decision, and `tls` is what ports of our own have in common; `api` holds the resources and the one compiler; `policy` and
+//! `delivery`, `admin`, `emulator` and `demo` each speak to one outside world and never to each other; `doctor` judges
+//! what proxies are told; `authorize`, `audit` and `metrics` are the corridor from a request to a recorded decision, and
+//! `tls` is what ports of our own have in common; `api` holds the resources and the one compiler; `policy` and
 //! `token` are pure and do not know each other; `request`, `identity`, `reason` and `clock` are the words they share.
 
 pub mod admin;
@@ -16,6 +17,7 @@ pub mod cluster;
 pub mod delivery;
 #[cfg(feature = "emulator")]
 pub mod demo;
+pub mod doctor;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 pub mod entra;

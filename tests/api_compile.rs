@@ -13,7 +13,7 @@ mod rules;
 use std::collections::BTreeMap;
 
 use entrance::api::compile::{Compiled, Compiler, Scope, Settings};
-use entrance::api::object::Resources;
+use entrance::api::object::{Object, Resources};
 use entrance::policy::host::HostPattern;
 use entrance::token::jwks;
 use serde_json::{Value, json};
@@ -132,9 +132,9 @@ fn what_did_not_change_is_the_same_thing_afterwards() {
     let first = compiler.compile(&base.resources, &base.settings);
     let mut edited = base.resources.clone();
     let policy = base.resources.of(entrance::api::object::Kind::AccessPolicy).next().unwrap();
-    let mut changed = (**policy).clone();
-    put(changed.body.get_mut("spec").unwrap(), "/routes/1/path", "/livez".into());
-    assert!(edited.put(std::sync::Arc::new(changed)).is_some());
+    let mut changed = policy.body();
+    put(changed.get_mut("spec").unwrap(), "/routes/1/path", "/livez".into());
+    assert!(edited.put(std::sync::Arc::new(Object::new(changed).unwrap().unwrap())).is_some());
     let second = compiler.compile(&edited, &base.settings);
     assert!(std::sync::Arc::ptr_eq(&first.profiles[0], &second.profiles[0]), "a cached token stays good");
     let table = |compiled: &Compiled, at: usize| std::ptr::from_ref(compiled.snapshot.tables()[at].1);

@@ -37,6 +37,7 @@ fn caller() -> Caller {
         token_id: Some("uti-1".into()),
         session_id: None,
         issued_at: UnixTime(0),
+        not_before: UnixTime(0),
         expires_at: UnixTime(3600),
         claims: Claims::default(),
     }

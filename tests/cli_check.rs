@@ -120,6 +120,31 @@ fn grants_and_revocations_count_offline_too() {
 }
 
 #[test]
+fn an_expectation_makes_the_exit_code() {
+    let scene = Scene::new();
+    let reader = user(&["Orders.Read"]);
+    let read = ["--url", "https://orders.example.com/orders/7"];
+    let write = ["--url", "https://orders.example.com/orders", "--method", "POST"];
+    let expect =
+        |request: &[&str], expected| scene.check(EXAMPLE, &[request, &["--expect", expected]].concat(), Some(&reader));
+    for (request, expected, code) in [
+        (&read[..], "allow", 0),
+        (&read, "deny", 1),
+        (&read, "role_missing", 1),
+        (&write, "deny", 0),
+        (&write, "role_missing", 0),
+        (&write, "scope_missing", 1),
+        (&write, "unavailable", 1),
+        (&write, "allow", 1),
+        (&write, "rolle_missing", 2),
+    ] {
+        assert_eq!(expect(request, expected).code, code, "{request:?} {expected}");
+    }
+    let surprised = expect(&write, "allow").err;
+    assert_eq!(surprised.trim_end(), "error: expected `allow`, the decision is `deny`: role_missing");
+}
+
+#[test]
 fn the_report_has_exactly_the_keys_that_are_promised() {
     let scene = Scene::new();
     let arguments = ["--url", "https://orders.example.com/orders/7", "-o", "json"];

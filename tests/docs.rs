@@ -21,7 +21,7 @@ fn read(path: &str) -> String {
 /// All Markdown files, from the root of the repository.
 fn pages() -> Vec<PathBuf> {
     let mut pages = Vec::new();
-    for folder in ["", "docs", "docs/reference", "docs/decisions", "fuzz"] {
+    for folder in ["", "docs", "docs/reference", "docs/decisions", "fuzz", "charts/entrance", "charts/entrance-crds"] {
         let Ok(entries) = fs::read_dir(root().join(folder)) else { continue };
         let files = entries.map(|entry| entry.unwrap().path());
         pages.extend(files.filter(|path| path.extension().is_some_and(|extension| extension == "md")));

@@ -416,7 +416,7 @@ fn no_reading_mixes_two_generations() {
             let paths: std::collections::BTreeSet<_> = library
                 .resources
                 .of(Kind::AccessPolicy)
-                .map(|policy| policy.body["spec"]["routes"][0]["path"].clone().to_string())
+                .map(|policy| policy.body()["spec"]["routes"][0]["path"].clone().to_string())
                 .collect();
             assert_eq!((paths.len(), library.resources.len()), (1, names.len()), "{paths:?}");
             seen.extend(paths);

@@ -26,7 +26,7 @@ use api_server::{ADMIN, ApiServer};
 
 const SYSTEM: &str = "entrance";
 const CONTROLLER: &str = "entrance-controller";
-const SERVER: &str = "entrance-server";
+const GATEWAY: &str = "entrance-gateway";
 const WEBHOOK: &str = "entrance-webhook";
 const READ: [&str; 3] = ["get", "list", "watch"];
 const KINDS: [&str; 4] = ["entraapplications", "accesspolicies", "accessgrants", "tokenrevocations"];
@@ -74,8 +74,7 @@ async fn by_name(client: &Client) {
     let hooks = ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"];
     let hooks = hooks.map(|kind| format!("admissionregistration.k8s.io/{kind}"));
     let (leases, secrets) = ("coordination.k8s.io/leases".to_owned(), "/secrets".to_owned());
-    let maps = "/configmaps".to_owned();
-    for account in [CONTROLLER, SERVER, WEBHOOK] {
+    for account in [CONTROLLER, GATEWAY, WEBHOOK] {
         let (leads, keeps) = (account == CONTROLLER, account == WEBHOOK);
         let leases = [
             ("create", "", leads),
@@ -87,6 +86,7 @@ async fn by_name(client: &Client) {
             ("list", "", false),
         ]
         .map(|ask| (&leases, ask));
+        let maps = "/configmaps".to_owned();
         let maps = [
             ("create", "", leads),
             ("patch", CONTROLLER, leads),
@@ -135,7 +135,7 @@ async fn each_account_may_do_what_it_does_and_nothing_else() {
     let all = others.into_iter().chain(groups).chain(known).chain(reviews).map(str::to_owned).chain(kinds);
     let verbs = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "impersonate", "*"];
     let all: Vec<String> = all.collect();
-    for account in [CONTROLLER, SERVER, WEBHOOK] {
+    for account in [CONTROLLER, GATEWAY, WEBHOOK] {
         let allowed = everywhere(account);
         for what in &all {
             for verb in verbs {

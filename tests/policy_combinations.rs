@@ -44,9 +44,9 @@ const APPLICATION: &str = "shop/api";
 fn entry(says: Abstract) -> Entry {
     match says {
         Holds => Entry::default(),
-        Fails => Entry { roles: Some(vec!["Nobody".into()]), ..Entry::default() },
-        Errs => Entry { when: Some(Condition::compile("claims.missing == 1").unwrap()), ..Entry::default() },
-        Unknown => Entry { groups: Some(vec![Guid::NIL]), ..Entry::default() },
+        Fails => Entry { roles: Some(["Nobody".into()].into()), ..Entry::default() },
+        Errs => Entry { when: Some(Box::new(Condition::compile("claims.missing == 1").unwrap())), ..Entry::default() },
+        Unknown => Entry { groups: Some([Guid::NIL].into()), ..Entry::default() },
     }
 }
 
@@ -108,6 +108,7 @@ fn caller() -> Caller {
         token_id: None,
         session_id: None,
         issued_at: UnixTime(0),
+        not_before: UnixTime(0),
         expires_at: UnixTime(3600),
         claims: Claims::default(),
     }

@@ -97,7 +97,7 @@ fn roles(role: &'static str) -> EntryPlan {
 
 fn route(methods: &[&str], template: &str, access: AccessPlan) -> RoutePlan {
     let named = methods.iter().map(|method| (*method).into()).collect::<Vec<_>>();
-    let methods = if named.is_empty() { Methods::All } else { Methods::Only(named) };
+    let methods = if named.is_empty() { Methods::All } else { Methods::Only(named.into()) };
     RoutePlan { template: template.into(), methods, access }
 }
 

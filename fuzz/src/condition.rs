@@ -114,10 +114,9 @@ pub fn condition(data: &[u8]) {
 fn evaluate(condition: &Condition) {
     let first = holds(condition, &CALLER, b"canary");
     assert_eq!(first, holds(condition, &CALLER, b"canary"), "one condition, two answers");
-    let mut other = CALLER.clone();
-    for claim in CHANGEABLE {
-        other.claims.0.insert(claim.into(), "mallory@evil.example".into());
-    }
+    let mut claims = CALLER.claims.members().expect("a payload").clone();
+    claims.extend(CHANGEABLE.map(|claim| (claim.to_owned(), "mallory@evil.example".into())));
+    let other = Caller { claims: claims.into(), ..CALLER.clone() };
     assert_eq!(first, holds(condition, &other, b"another"), "a user or a secret decides");
 }
 

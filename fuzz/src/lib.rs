@@ -14,6 +14,7 @@ pub mod review;
 pub mod templates;
 pub mod token;
 pub mod world;
+pub mod yaml;
 
 /// One target.
 pub struct Target {
@@ -40,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "condition", entry: condition::condition, runs: 2_000, words: condition::WORDS },
     Target { name: "resources", entry: resources::resources, runs: 3_000, words: resources::WORDS },
     Target { name: "review", entry: review::review, runs: 5_000, words: review::WORDS },
+    Target { name: "yaml", entry: yaml::yaml, runs: 10_000, words: yaml::WORDS },
 ];
 
 /// Runs one target on one input.

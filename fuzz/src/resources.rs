@@ -160,7 +160,8 @@ fn probes(all: &Resources) -> BTreeSet<Probe> {
     let texts = |list: Option<&Value>| list.and_then(Value::as_array).cloned().unwrap_or_default();
     let (mut hosts, mut paths) = (BTreeSet::new(), BTreeSet::new());
     for object in all.of(Kind::AccessPolicy) {
-        let spec = object.body.get("spec");
+        let body = object.body();
+        let spec = body.get("spec");
         let named = texts(spec.and_then(|spec| spec.get("hosts")));
         hosts.extend(named.iter().filter_map(Value::as_str).map(|host| host.replace('*', "a")));
         for route in texts(spec.and_then(|spec| spec.get("routes"))) {
@@ -238,10 +239,10 @@ fn sound(through: &Through, (all, faults): (&Resources, &[Fault]), probe: &Probe
     let owner = owner(all, &probe.host);
     assert!(owner.is_none_or(|owner| *owner == **namespace), "{probe:?} belongs to {owner:?}, not to {namespace}");
     let enforces = |fault: &Fault| {
-        let mode = all.get(&fault.object).and_then(|object| object.body.get("spec")?.get("mode")?.as_str());
-        mode != Some("Shadow")
+        let body = all.get(&fault.object).map(|object| object.body()).unwrap_or_default();
+        body.get("spec").and_then(|spec| spec.get("mode")?.as_str()) != Some("Shadow")
     };
-    let at = object.body["spec"]["routes"]
+    let at = object.body()["spec"]["routes"]
         .as_array()
         .and_then(|routes| routes.iter().position(|other| other["name"] == **route));
     for fault in
@@ -262,7 +263,8 @@ fn sound(through: &Through, (all, faults): (&Resources, &[Fault]), probe: &Probe
 /// The namespace of the oldest policy that names the host itself. Selectors are for sidecars; this world is a gateway.
 fn owner<'a>(all: &'a Resources, host: &str) -> Option<&'a str> {
     let names = |object: &&Arc<Object>| {
-        let spec = object.body.get("spec").and_then(Value::as_object);
+        let body = object.body();
+        let spec = body.get("spec").and_then(Value::as_object);
         let hosts = spec.and_then(|spec| spec.get("hosts")).and_then(Value::as_array);
         let has = |hosts: &Vec<Value>| (1..=64).contains(&hosts.len()) && hosts.iter().any(|other| *other == *host);
         spec.is_some_and(|spec| !spec.contains_key("selector")) && hosts.is_some_and(has)

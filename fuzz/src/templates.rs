@@ -30,7 +30,7 @@ pub fn template(data: &[u8]) {
         assert!(template.as_str().starts_with('/') && template.as_str().len() <= 1024);
     }
     let Ok(path) = Canonical::parse(path.as_bytes()) else { return };
-    let covering = templates.iter().filter(|template| covers(template.shape(), path.as_str()));
+    let covering = templates.iter().filter(|template| covers(&template.shape(), path.as_str()));
     for template in covering.clone() {
         makes_again(template, path.as_str());
     }
@@ -43,9 +43,9 @@ pub fn template(data: &[u8]) {
     assert_eq!(found.map(|place| place.route.template.as_str()), winner.map(PathTemplate::as_str), "{}", path.as_str());
 }
 
-fn covers(shape: &[Segment], path: &str) -> bool {
+fn covers(shape: &[Segment<'_>], path: &str) -> bool {
     let segments: Vec<&str> = path[1..].split('/').collect();
-    let fits = |shape: &Segment, segment: &str| match shape {
+    let fits = |shape: &Segment<'_>, segment: &str| match shape {
         Segment::Literal(text) => **text == *segment,
         Segment::Param => !segment.is_empty(),
         Segment::Rest => true,

@@ -93,7 +93,7 @@ pub fn policy(name: &str, routes: Vec<Route>) -> Policy {
         preflight: Preflight::Allow,
         application: Some(PROFILE.id.clone()),
         group_overage: GroupOverage::Deny,
-        deny: Ok(Vec::new()),
+        deny: Ok(Arc::default()),
         routes: routes.into_iter().map(Arc::new).collect(),
         poison: None,
     }
@@ -105,7 +105,7 @@ pub fn policy(name: &str, routes: Vec<Route>) -> Policy {
 /// The template is none.
 #[must_use]
 pub fn route(template: &str, method: &str, access: Access) -> Route {
-    let methods = if method.is_empty() { Methods::All } else { Methods::Only(vec![method.into()]) };
+    let methods = if method.is_empty() { Methods::All } else { Methods::Only([method.into()].into()) };
     let parsed = PathTemplate::parse(template).expect("a template");
     Route { name: template.into(), template: parsed, methods, access }
 }
@@ -122,10 +122,10 @@ pub fn route(template: &str, method: &str, access: Access) -> Route {
 /// | *.example.com | all | /public | everybody |
 #[must_use]
 pub fn snapshot() -> Arc<Snapshot> {
-    let allow = |entry| Access::Entries { allow: vec![entry], deny: Vec::new() };
-    let scope = || Entry { callers: Some(CallerKind::User), scopes: Some(vec!["Read".into()]), ..Entry::default() };
+    let allow = |entry| Access::Entries { allow: [entry].into(), deny: Arc::default() };
+    let scope = || Entry { callers: Some(CallerKind::User), scopes: Some(["Read".into()].into()), ..Entry::default() };
     let role =
-        || Entry { callers: Some(CallerKind::Workload), roles: Some(vec!["Jobs.Run".into()]), ..Entry::default() };
+        || Entry { callers: Some(CallerKind::Workload), roles: Some(["Jobs.Run".into()].into()), ..Entry::default() };
     let orders = policy(
         "orders",
         vec![
@@ -133,7 +133,7 @@ pub fn snapshot() -> Arc<Snapshot> {
             route("/orders/{id}", "GET", allow(scope())),
             route("/jobs/{*rest}", "POST", allow(role())),
             route("/broken", "", Access::Poisoned(Poison("broken".into()))),
-            route("/admin", "", Access::Entries { allow: Vec::new(), deny: Vec::new() }),
+            route("/admin", "", Access::Entries { allow: Arc::default(), deny: Arc::default() }),
         ],
     );
     let other = policy("other", vec![route("/public", "", Access::Anonymous)]);

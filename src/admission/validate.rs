@@ -143,7 +143,8 @@ fn is_tangled(fault: &Fault) -> bool {
 
 /// Whoever enforces it.
 fn scope(object: &Object) -> Scope {
-    let selector = object.body.get("spec").and_then(|spec| spec.pointer("/selector/matchLabels"));
+    let body = object.body();
+    let selector = body.get("spec").and_then(|spec| spec.pointer("/selector/matchLabels"));
     let Some(labels) = selector.and_then(Value::as_object) else { return Scope::Gateway };
     let text = |(key, value): (&String, &Value)| value.as_str().map(|value| (key.clone(), value.to_owned()));
     Scope::Workload { namespace: Arc::clone(&object.id.namespace), labels: labels.iter().filter_map(text).collect() }
@@ -226,7 +227,12 @@ fn going(request: &Request, kind: Kind, resources: &Resources) -> Verdict {
 }
 
 fn refers(policy: &Object, request: &Request) -> bool {
-    let reference = policy.body.get("spec").and_then(|spec| spec.get("applicationRef"));
+    // Most do not, and there may be ten thousand: what does not hold the name is not read.
+    if !policy.text().contains(&*request.name) {
+        return false;
+    }
+    let body = policy.body();
+    let reference = body.get("spec").and_then(|spec| spec.get("applicationRef"));
     let text = |member: &str| reference.and_then(|reference| reference.get(member)).and_then(Value::as_str);
     text("name") == Some(&request.name) && text("namespace").unwrap_or(&policy.id.namespace) == request.namespace
 }

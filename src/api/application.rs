@@ -95,8 +95,9 @@ pub struct KeySets<'r> {
 #[must_use]
 pub fn read(object: &Object, keys: KeySets<'_>) -> (Option<Application>, Vec<Fault>) {
     let faults = Faults::of(&object.id);
-    super::reference::envelope(object, &faults);
-    let spec = Node::top(&object.body, "spec", &faults);
+    let body = object.body();
+    super::reference::envelope(&body, &faults);
+    let spec = Node::top(&body, "spec", &faults);
     let application = if spec.object(&FIELDS) { application(&spec, &object.id, keys) } else { None };
     let faults = faults.into_vec();
     (application.filter(|_| faults.is_empty()), faults)
@@ -289,7 +290,7 @@ fn static_keys(node: &Node<'_, '_>, id: &ObjectId, resources: &Resources) -> Opt
     }
     let (inline, reference) = (node.field("inline"), node.field("configMapRef"));
     let (at, text) = match (inline.is_present(), reference.is_present()) {
-        (true, false) => (inline, inline.text(jwks::MAX_DOCUMENT)?),
+        (true, false) => (inline, inline.text(jwks::MAX_DOCUMENT)?.to_owned()),
         (false, true) => (reference, referenced(&reference, id, resources)?),
         (true, true) | (false, false) => {
             node.fault("must have either `inline` or `configMapRef`");
@@ -305,7 +306,7 @@ fn static_keys(node: &Node<'_, '_>, id: &ObjectId, resources: &Resources) -> Opt
     }
 }
 
-fn referenced<'r>(node: &Node<'_, '_>, id: &ObjectId, resources: &'r Resources) -> Option<&'r str> {
+fn referenced(node: &Node<'_, '_>, id: &ObjectId, resources: &Resources) -> Option<String> {
     if !node.object(&["name", "key"]) {
         return None;
     }
@@ -313,8 +314,9 @@ fn referenced<'r>(node: &Node<'_, '_>, id: &ObjectId, resources: &'r Resources) 
     let name = named.need("write the name of a ConfigMap in this namespace").then(|| named.text(253)).flatten()?;
     let key = node.field("key").text(253).unwrap_or(JWKS_MEMBER);
     let map = ObjectId { kind: Kind::ConfigMap, namespace: Arc::clone(&id.namespace), name: name.into() };
-    let data = resources.get(&map).and_then(|map| map.body.get("data"));
-    let text = data.and_then(|data| data.get(key)).and_then(serde_json::Value::as_str);
+    let body = resources.get(&map).map(|map| map.body());
+    let data = body.as_ref().and_then(|body| body.get("data"));
+    let text = data.and_then(|data| data.get(key)).and_then(serde_json::Value::as_str).map(str::to_owned);
     if text.is_none() {
         node.reference_fault(format!("names `data.{key}` of {map}, which is not there"));
     }

@@ -1,7 +1,6 @@
 //! The one compiler: from a set of resources to what is enforced, and what is wrong with them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::iter::Peekable;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -9,21 +8,20 @@ use foldhash::fast::RandomState;
 use crate::identity::ApplicationId;
 use crate::policy::grant::Grant;
 use crate::policy::host::HostPattern;
-use crate::policy::rules::{Poison, Policy};
 use crate::policy::snapshot::Snapshot;
-use crate::policy::table::{HostTable, TANGLED};
 use crate::token::revocation::Revocations;
 use crate::token::{KeySet, Profile};
 
 use super::application::{self, Application, KeySets};
 use super::fault::{About, Fault, Faults, FieldPath};
-use super::grant;
-use super::hosts::{Claim, claims};
+use super::grant::{self, ReadGrant};
+use super::hosts::Hosts;
+use super::memo::{Memo, same};
 use super::object::{Kind, Object, ObjectId, Resources};
 use super::policy::{self, ReadPolicy, Reference};
 use super::read::Node;
 use super::reference;
-use super::revocation::{Revocation, Spoiled};
+use super::revocation::{self, ReadRevocation, Revocation, Spoiled};
 
 /// For whom is compiled, and by which rules of the installation.
 #[derive(Clone, Debug, Default)]
@@ -72,16 +70,19 @@ pub struct Compiler {
     permissions: Vec<Arc<Object>>,
     /// Applications that a broken revocation spoils.
     spoiled: Spoiled,
+    revocations: Memo<ReadRevocation>,
+    grants: Memo<KnownGrant>,
     /// In the order of their ids, as resources are.
-    policies: Vec<ReadOnce<ReadPolicy, Referred>>,
-    merged: Merged,
+    policies: Vec<KnownPolicy>,
+    hosts: Hosts,
 }
 
-/// The tables of all hosts, and how often they were put together.
-#[derive(Default)]
-struct Merged {
-    tables: HashMap<HostPattern, MergedOnce, RandomState>,
-    round: u64,
+type KnownPolicy = Box<ReadOnce<Arc<ReadPolicy>, Referred>>;
+
+/// A grant, and what it lends with the application of its policy.
+struct KnownGrant {
+    policy: Option<ObjectId>,
+    read: Option<(Option<Arc<Application>>, ReadGrant)>,
 }
 
 /// Something read earlier, and what it was read from.
@@ -114,15 +115,6 @@ struct ReadApplication {
     faults: Vec<Fault>,
 }
 
-/// A table that was merged earlier, and what it was merged from.
-struct MergedOnce {
-    policies: Vec<Arc<Policy>>,
-    poison: Option<Poison>,
-    table: Arc<HostTable>,
-    /// The last round in which the host had just these.
-    round: u64,
-}
-
 /// What a policy takes from elsewhere.
 #[derive(Clone)]
 struct Referred {
@@ -137,12 +129,7 @@ struct Referred {
 
 impl Referred {
     fn same(&self, other: &Self) -> bool {
-        let application = match (&self.application, &other.application) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        application
+        same_application(self.application.as_ref(), other.application.as_ref())
             && self.grants == other.grants
             && self.exists == other.exists
             && self.spoiled == other.spoiled
@@ -154,25 +141,26 @@ impl Referred {
 impl Compiler {
     /// Compiles `resources`.
     pub fn compile(&mut self, resources: &Resources, settings: &Settings) -> Compiled {
-        let revoked = Revocation::all(resources);
+        self.revocations.renew(resources.of(Kind::TokenRevocation), revocation::read);
+        let revoked = Revocation::all(resources, &self.revocations);
         let applications_stand = self.read_applications(resources, settings.keys.as_ref());
         let permissions_stand = self.read_permissions(resources) & self.spoil(&revoked.spoiled);
-        let of_grants = self.read_policies(resources, applications_stand && permissions_stand);
-        let policies: Vec<&ReadPolicy> = self.policies.iter().map(|known| &known.read).collect();
+        let mut faults = self.read_policies(resources, applications_stand && permissions_stand);
+        if !self.hosts.obeys(settings) {
+            self.hosts = Hosts::new(settings);
+            self.policies.iter().for_each(|known| self.hosts.enter(&known.read));
+        }
+        let snapshot = self.hosts.settle();
         let applications = resources.of(Kind::EntraApplication).filter_map(|object| self.applications.get(&object.id));
         let applications: Vec<&ReadApplication> = applications.map(|known| &known.read).collect();
-        let (claims, mut faults) = claims(&policies, settings);
-        faults.extend(of_grants);
         faults.extend(revoked.faults.iter().cloned());
         faults.extend(applications.iter().flat_map(|read| read.faults.iter().cloned()));
-        faults.extend(policies.iter().flat_map(|read| read.faults.iter().cloned()));
+        faults.extend(self.policies.iter().flat_map(|known| known.read.faults.iter().cloned()));
+        faults.extend(self.hosts.faults().cloned());
+        faults.sort();
         let sound = applications.iter().filter_map(|read| read.application.as_ref());
         let profiles: Vec<_> = sound.map(|application| Arc::clone(&application.profile)).collect();
         let revocations = revoked.by_application(&profiles);
-        let tables = merge(&mut self.merged, claims);
-        faults.extend(tables.iter().flat_map(|(host, table)| tangled(host, table)));
-        faults.sort();
-        let snapshot = Arc::new(Snapshot::new(tables, None));
         Compiled { snapshot, profiles, revocations, faults }
     }
 
@@ -215,27 +203,27 @@ impl Compiler {
     /// too, and nothing is looked up for them. What is wrong with access grants comes back.
     fn read_policies(&mut self, resources: &Resources, neighbours_stand: bool) -> Vec<Fault> {
         let mut before = std::mem::take(&mut self.policies).into_iter().peekable();
-        let (mut grants, mut faults) = by_policy(resources);
+        let (mut grants, mut faults) = self.by_policy(resources);
         for object in resources.of(Kind::AccessPolicy) {
-            let known = counterpart(&mut before, object).filter(|known| same(&known.object, object));
+            while let Some(gone) = before.next_if(|known| known.precedes(object)) {
+                self.hosts.leave(&gone.read);
+            }
+            let known = before.next_if(|known| known.is_of(object));
             let lent = grants.remove(&object.id);
-            let stands = |known: &ReadOnce<ReadPolicy, Referred>| {
-                neighbours_stand && lent.is_none() && known.uses.grants.is_empty()
-            };
-            let read = match known {
-                Some(known) if stands(&known) => known,
-                known => {
-                    let mut uses = self.referred(object, resources);
-                    for grant in lent.into_iter().flatten() {
-                        let read = grant::read(grant, uses.application.as_deref());
-                        uses.grants.extend(read.grant);
-                        faults.extend(read.faults);
-                    }
-                    known.filter(|known| known.uses.same(&uses)).unwrap_or_else(|| read_policy(object, uses))
+            let known = match known {
+                Some(known)
+                    if neighbours_stand
+                        && lent.is_none()
+                        && known.uses.grants.is_empty()
+                        && same(&known.object, object) =>
+                {
+                    known
                 }
+                known => self.read_policy(object, (known, lent.unwrap_or_default()), (resources, &mut faults)),
             };
-            self.policies.push(read);
+            self.policies.push(known);
         }
+        before.for_each(|gone| self.hosts.leave(&gone.read));
         for grant in grants.values().flatten() {
             faults.extend(grant::read(grant, None).faults);
             faults.push(nowhere(grant));
@@ -243,9 +231,59 @@ impl Compiler {
         faults
     }
 
+    /// Reads a policy, unless that comes to the same as before.
+    fn read_policy(
+        &mut self,
+        object: &Arc<Object>,
+        (known, lent): (Option<KnownPolicy>, Vec<&Arc<Object>>),
+        (resources, faults): (&Resources, &mut Vec<Fault>),
+    ) -> KnownPolicy {
+        let mut uses = self.referred(object, resources);
+        for grant in lent {
+            if let Some(read) = self.lent(grant, uses.application.as_ref()) {
+                uses.grants.extend(read.grant.clone());
+                faults.extend(read.faults.iter().cloned());
+            }
+        }
+        let known = match known {
+            Some(known) if same(&known.object, object) && known.uses.same(&uses) => return known,
+            known => known,
+        };
+        if let Some(former) = known {
+            self.hosts.leave(&former.read);
+        }
+        let read = Box::new(read_policy(object, uses));
+        self.hosts.enter(&read.read);
+        read
+    }
+
+    /// Grants by the policy that they name, and what is wrong with those that name none.
+    fn by_policy<'r>(&mut self, resources: &'r Resources) -> (Grants<'r>, Vec<Fault>) {
+        let first = |grant: &Object| KnownGrant { policy: grant::policy(grant), read: None };
+        self.grants.renew(resources.of(Kind::AccessGrant), first);
+        let (mut grants, mut faults) = (Grants::default(), Vec::new());
+        for grant in resources.of(Kind::AccessGrant) {
+            match self.grants.get(&grant.id).and_then(|known| known.policy.clone()) {
+                Some(policy) => grants.entry(policy).or_default().push(grant),
+                None => faults.extend(grant::read(grant, None).faults),
+            }
+        }
+        (grants, faults)
+    }
+
+    /// What a grant lends to whom, where the policy has this application.
+    fn lent(&mut self, grant: &Object, application: Option<&Arc<Application>>) -> Option<&ReadGrant> {
+        let known = self.grants.get_mut(&grant.id)?;
+        if !known.read.as_ref().is_some_and(|(with, _)| same_application(with.as_ref(), application)) {
+            known.read = Some((application.cloned(), grant::read(grant, application.map(Arc::as_ref))));
+        }
+        known.read.as_ref().map(|(_, read)| read)
+    }
+
     fn referred(&self, object: &Object, resources: &Resources) -> Referred {
         let faults = Faults::of(&object.id);
-        let target = reference::application(&Node::top(&object.body, "spec", &faults), &object.id, resources);
+        let body = object.body();
+        let target = reference::application(&Node::top(&body, "spec", &faults), &object.id, resources);
         let exists = target.as_ref().is_some_and(|target| resources.get(target).is_some());
         let spoiled = target.as_ref().is_some_and(|target| self.spoiled.covers(target));
         let sound = target.as_ref().filter(|_| !spoiled);
@@ -254,32 +292,19 @@ impl Compiler {
     }
 }
 
-/// What was read earlier under the id of `object`. Both sides come in the order of their ids.
-fn counterpart<T, U>(
-    before: &mut Peekable<impl Iterator<Item = ReadOnce<T, U>>>,
-    object: &Arc<Object>,
-) -> Option<ReadOnce<T, U>> {
-    loop {
-        let known = before.next_if(|known| Arc::ptr_eq(&known.object, object) || known.object.id <= object.id)?;
-        if Arc::ptr_eq(&known.object, object) || known.object.id == object.id {
-            return Some(known);
-        }
+impl<T, U> ReadOnce<T, U> {
+    /// Whether this was read from an object that comes before the other one.
+    fn precedes(&self, object: &Arc<Object>) -> bool {
+        !Arc::ptr_eq(&self.object, object) && self.object.id < object.id
+    }
+
+    /// Whether this was read from the object, or from what it was before.
+    fn is_of(&self, object: &Arc<Object>) -> bool {
+        Arc::ptr_eq(&self.object, object) || self.object.id == object.id
     }
 }
 
 type Grants<'r> = HashMap<ObjectId, Vec<&'r Arc<Object>>, RandomState>;
-
-/// Grants by the policy that they name, and what is wrong with those that name none.
-fn by_policy(resources: &Resources) -> (Grants<'_>, Vec<Fault>) {
-    let (mut grants, mut faults) = (Grants::default(), Vec::new());
-    for grant in resources.of(Kind::AccessGrant) {
-        match grant::policy(grant) {
-            Some(policy) => grants.entry(policy).or_default().push(grant),
-            None => faults.extend(grant::read(grant, None).faults),
-        }
-    }
-    (grants, faults)
-}
 
 fn nowhere(grant: &Object) -> Fault {
     let path = FieldPath::root().field("spec").field("policyRef");
@@ -287,46 +312,7 @@ fn nowhere(grant: &Object) -> Fault {
     Fault { object: grant.id.clone(), path, problem, about: About::Reference }
 }
 
-/// Merges what stands on each host, where that changed since the last round.
-fn merge(merged: &mut Merged, claims: Vec<(&HostPattern, Claim<'_>)>) -> Vec<(HostPattern, Arc<HostTable>)> {
-    merged.round = merged.round.wrapping_add(1);
-    let Merged { tables, round } = merged;
-    for (host, claim) in claims {
-        if !tables.get_mut(host).is_some_and(|known| known.stands(&claim, *round)) {
-            tables.insert(host.clone(), MergedOnce::new(&claim, *round));
-        }
-    }
-    tables.retain(|_, table| table.round == *round);
-    tables.iter().map(|(host, known)| (host.clone(), Arc::clone(&known.table))).collect()
-}
-
-impl MergedOnce {
-    fn new(claim: &Claim<'_>, round: u64) -> Self {
-        let (policies, poison): (Vec<_>, _) = (claim.policies.iter().cloned().collect(), claim.poison.cloned());
-        let table = Arc::new(HostTable::build(policies.clone(), poison.clone()));
-        Self { policies, poison, table, round }
-    }
-
-    /// Whether it is made of just these, and so counts in this round, too.
-    fn stands(&mut self, claim: &Claim<'_>, round: u64) -> bool {
-        self.round = round;
-        self.poison.as_ref() == claim.poison
-            && self.policies.iter().map(Arc::as_ptr).eq(claim.policies.iter().map(Arc::as_ptr))
-    }
-}
-
-/// What is wrong with the routes of a host as a whole, told to the policy that came last.
-fn tangled<'t>(host: &'t HostPattern, table: &'t HostTable) -> impl Iterator<Item = Fault> + use<'t> {
-    table.tangled().map(move |policy| {
-        let problem = format!("on `{host}` {TANGLED}").into();
-        let id = policy.id();
-        let object =
-            ObjectId { kind: Kind::AccessPolicy, namespace: Arc::clone(&id.namespace), name: Arc::clone(&id.name) };
-        Fault { object, path: FieldPath::root().field("spec").field("routes"), problem, about: About::Invalid }
-    })
-}
-
-fn read_policy(object: &Arc<Object>, uses: Referred) -> ReadOnce<ReadPolicy, Referred> {
+fn read_policy(object: &Arc<Object>, uses: Referred) -> ReadOnce<Arc<ReadPolicy>, Referred> {
     let faults = Faults::of(&object.id);
     for fault in &uses.faults {
         faults.again(fault.clone());
@@ -338,19 +324,16 @@ fn read_policy(object: &Arc<Object>, uses: Referred) -> ReadOnce<ReadPolicy, Ref
         spoiled: uses.spoiled,
         grants: &uses.grants,
     };
-    let read = policy::read(object, &reference, faults);
+    let read = Arc::new(policy::read(object, &reference, faults));
     ReadOnce { object: Arc::clone(object), uses, read }
 }
 
 /// The ConfigMap that an application takes its keys from.
 fn key_map(object: &Object, resources: &Resources) -> Option<Arc<Object>> {
-    let name = object.body.get("spec")?.pointer("/keys/staticJwks/configMapRef/name")?.as_str()?;
+    let body = object.body();
+    let name = body.get("spec")?.pointer("/keys/staticJwks/configMapRef/name")?.as_str()?;
     let id = ObjectId { kind: Kind::ConfigMap, namespace: Arc::clone(&object.id.namespace), name: name.into() };
     resources.get(&id).cloned()
-}
-
-fn same(one: &Arc<Object>, other: &Arc<Object>) -> bool {
-    Arc::ptr_eq(one, other) || one == other
 }
 
 fn same_option(one: Option<&Arc<Object>>, other: Option<&Arc<Object>>) -> bool {
@@ -359,4 +342,9 @@ fn same_option(one: Option<&Arc<Object>>, other: Option<&Arc<Object>>) -> bool {
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => false,
     }
+}
+
+/// Whether it is the same application. One that was read again is another.
+fn same_application(one: Option<&Arc<Application>>, other: Option<&Arc<Application>>) -> bool {
+    one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
 }

@@ -4,6 +4,7 @@
 //! slip, not a wish to admit everybody: `callers: Any` says that aloud.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use crate::identity::{CallerKind, GroupId, Guid, TenantId};
 use crate::policy::clause::MAX_ENTRIES;
@@ -24,11 +25,11 @@ const FIELDS: [&str; 10] =
     ["callers", "tenants", "clients", "roles", "allRoles", "scopes", "groups", "when", "maxSessionAge", "authContexts"];
 
 /// Reads a list of entries. `None` if one of them is broken; the faults say why.
-pub(super) fn list(node: &Node<'_, '_>, application: Option<&Application>) -> Option<Vec<Entry>> {
+pub(super) fn list(node: &Node<'_, '_>, application: Option<&Application>) -> Option<Arc<[Entry]>> {
     if !node.is_present() {
-        return Some(Vec::new());
+        return Some(Arc::default());
     }
-    node.each(&ENTRIES, |entry| read(entry, application))
+    node.each(&ENTRIES, |entry| read(entry, application)).map(Into::into)
 }
 
 fn read(node: &Node<'_, '_>, application: Option<&Application>) -> Option<Entry> {
@@ -39,15 +40,15 @@ fn read(node: &Node<'_, '_>, application: Option<&Application>) -> Option<Entry>
     let kinds = [("User", Some(CallerKind::User)), ("Workload", Some(CallerKind::Workload)), ("Any", None)];
     let entry = Entry {
         callers: node.field("callers").choice(&kinds).flatten(),
-        tenants: node.field("tenants").each(&VALUES, |item| tenant(item, application)),
-        clients: node.field("clients").each(&VALUES, guid),
-        roles: node.field("roles").each(&VALUES, name),
-        all_roles: node.field("allRoles").each(&VALUES, name),
-        scopes: node.field("scopes").each(&VALUES, scope),
-        groups: node.field("groups").each(&VALUES, |item| group(item, application)),
-        when: node.field("when").parse(MAX_CONDITION, condition),
+        tenants: node.field("tenants").each(&VALUES, |item| tenant(item, application)).map(Into::into),
+        clients: node.field("clients").each(&VALUES, guid).map(Into::into),
+        roles: node.field("roles").each(&VALUES, name).map(Into::into),
+        all_roles: node.field("allRoles").each(&VALUES, name).map(Into::into),
+        scopes: node.field("scopes").each(&VALUES, scope).map(Into::into),
+        groups: node.field("groups").each(&VALUES, |item| group(item, application)).map(Into::into),
+        when: node.field("when").parse(MAX_CONDITION, condition).map(Box::new),
         max_session_age: node.field("maxSessionAge").duration(&SESSION),
-        auth_contexts: node.field("authContexts").each(&VALUES, auth_context),
+        auth_contexts: node.field("authContexts").each(&VALUES, auth_context).map(Into::into),
     };
     if FIELDS.iter().all(|field| !node.field(field).is_present()) {
         node.fault("has no condition; write `callers: Any` if it is meant for every caller");

@@ -36,7 +36,8 @@ pub struct ReadGrant {
 /// The policy that a grant is for, if it says so.
 #[must_use]
 pub fn policy(object: &Object) -> Option<ObjectId> {
-    let name = object.body.get("spec")?.get("policyRef")?.get("name")?.as_str()?;
+    let body = object.body();
+    let name = body.get("spec")?.get("policyRef")?.get("name")?.as_str()?;
     Some(ObjectId { kind: Kind::AccessPolicy, namespace: Arc::clone(&object.id.namespace), name: name.into() })
 }
 
@@ -44,8 +45,9 @@ pub fn policy(object: &Object) -> Option<ObjectId> {
 #[must_use]
 pub fn read(object: &Object, application: Option<&Application>) -> ReadGrant {
     let faults = Faults::of(&object.id);
-    super::reference::envelope(object, &faults);
-    let spec = Node::top(&object.body, "spec", &faults);
+    let body = object.body();
+    super::reference::envelope(&body, &faults);
+    let spec = Node::top(&body, "spec", &faults);
     let grant = if spec.object(&FIELDS) { grant(&spec, &object.id, application) } else { None };
     let faults = faults.into_vec();
     ReadGrant { grant: grant.filter(|_| faults.is_empty()), faults }

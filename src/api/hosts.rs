@@ -4,97 +4,170 @@
 //! it: a pin beats age, and a pinned wildcard covers the hosts below it. A sidecar guards its own pod by the policies of
 //! its own namespace; nobody else is in question there.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::policy::host::HostPattern;
-use crate::policy::rules::{Mode, Poison, Policy, Seniority};
+use crate::policy::rules::{Mode, Poison, Policy, PolicyId, Seniority};
+use crate::policy::snapshot::{Change, Snapshot};
+use crate::policy::table::{HostTable, TANGLED};
 
 use super::compile::{Scope, Settings};
 use super::fault::{About, Fault, FieldPath};
 use super::object::{Kind, ObjectId};
 use super::policy::ReadPolicy;
 
-/// What stands on one host.
-pub(super) struct Claim<'a> {
-    /// The policies, in the order of their ids.
-    pub(super) policies: Few<&'a Arc<Policy>>,
-    /// Why everything there is denied.
-    pub(super) poison: Option<&'a Poison>,
+type Pins = BTreeMap<HostPattern, Arc<str>>;
+
+/// The hosts and what stands on each, from one compilation to the next: whoever comes or leaves touches the hosts that it
+/// names and no others.
+#[derive(Default)]
+pub(super) struct Hosts {
+    scope: Scope,
+    pins: Pins,
+    /// Who names a host, in the order of the ids.
+    named: HashMap<HostPattern, Vec<Arc<ReadPolicy>>, RandomState>,
+    /// Policies with a broken host that do more than record.
+    broken: BTreeMap<PolicyId, Arc<ReadPolicy>>,
+    /// Namespaces that those take along, and why.
+    spoiled: BTreeMap<Arc<str>, Poison>,
+    /// What is wrong on a host, if anything is.
+    faults: BTreeMap<HostPattern, Vec<Fault>>,
+    touched: HashSet<HostPattern, RandomState>,
+    snapshot: Arc<Snapshot>,
 }
 
-/// One or more. Most hosts are named by one policy, and there may be ten thousand of them: one takes no memory of its own.
-pub(super) struct Few<T> {
-    first: T,
-    more: Vec<T>,
-}
-
-impl<T: Copy> Few<T> {
-    const fn one(first: T) -> Self {
-        Self { first, more: Vec::new() }
+impl Hosts {
+    /// No host yet.
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { scope: settings.scope.clone(), pins: settings.pins.clone(), ..Self::default() }
     }
 
-    fn of(mut all: impl Iterator<Item = T>) -> Option<Self> {
-        let first = all.next()?;
-        Some(Self { first, more: all.collect() })
+    /// Whether hosts are sorted out by these settings.
+    pub(super) fn obeys(&self, settings: &Settings) -> bool {
+        self.scope == settings.scope && self.pins == settings.pins
     }
 
-    /// All of them, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = T> {
-        std::iter::once(self.first).chain(self.more.iter().copied())
-    }
-}
-
-/// Claims by host, each host once, and the faults of those who named a host of somebody else.
-pub(super) type Claims<'a> = (Vec<(&'a HostPattern, Claim<'a>)>, Vec<Fault>);
-
-/// Sorts out which policy speaks for which host.
-pub(super) fn claims<'a>(policies: &[&'a ReadPolicy], settings: &Settings) -> Claims<'a> {
-    let concerned: Vec<&ReadPolicy> = policies.iter().copied().filter(|read| concerns(read, &settings.scope)).collect();
-    let spoiled = spoiled(&concerned);
-    let (mut claims, mut faults) = (Vec::with_capacity(concerned.len()), Vec::new());
-    for (host, named) in named(&concerned) {
-        let owner = named.owner(host, settings);
-        let owns = |read: &&ReadPolicy| owner.is_none_or(|owner| *owner.namespace == *read.policy.id().namespace);
-        if let Some(owner) = &owner {
-            let others = named.by.iter().filter(|read| !owns(read));
-            faults.extend(others.map(|read| elsewhere(read, host, owner)));
+    /// A policy comes.
+    pub(super) fn enter(&mut self, read: &Arc<ReadPolicy>) {
+        if !concerns(read, &self.scope) {
+            return;
         }
-        if let Some(policies) = Few::of(named.by.iter().filter(owns).map(|read| &read.policy)) {
-            let poison = spoiled.get(&*policies.first.id().namespace).copied();
-            claims.push((host, Claim { policies, poison }));
-        }
-    }
-    (claims, faults)
-}
-
-/// Who names a host.
-struct Named<'a> {
-    oldest: &'a Seniority,
-    by: Few<&'a ReadPolicy>,
-}
-
-type ByHost<'a, T> = HashMap<&'a HostPattern, T, foldhash::fast::RandomState>;
-
-fn named<'a>(concerned: &[&'a ReadPolicy]) -> ByHost<'a, Named<'a>> {
-    let mut all: ByHost<'a, Named<'a>> = ByHost::with_capacity_and_hasher(concerned.len(), Default::default());
-    for read in concerned {
-        let seniority = &read.policy.seniority;
         for host in &read.hosts {
-            match all.entry(host) {
-                Entry::Vacant(free) => {
-                    free.insert(Named { oldest: seniority, by: Few::one(read) });
-                }
-                Entry::Occupied(mut taken) => {
-                    let named = taken.get_mut();
-                    named.by.more.push(read);
-                    named.oldest = named.oldest.min(seniority);
-                }
+            let by = self.named.entry(host.clone()).or_default();
+            let at = by.partition_point(|other| other.policy.id() < read.policy.id());
+            by.insert(at, Arc::clone(read));
+            self.touched.insert(host.clone());
+        }
+        if read.host_poison.is_some() && read.policy.mode == Mode::Enforce {
+            self.broken.insert(read.policy.id().clone(), Arc::clone(read));
+        }
+    }
+
+    /// A policy leaves.
+    pub(super) fn leave(&mut self, read: &Arc<ReadPolicy>) {
+        for host in &read.hosts {
+            if let Some(by) = self.named.get_mut(host) {
+                by.retain(|other| !Arc::ptr_eq(other, read));
+                self.touched.insert(host.clone());
             }
         }
+        self.broken.remove(read.policy.id());
     }
-    all
+
+    /// What stands on all hosts now.
+    pub(super) fn settle(&mut self) -> Arc<Snapshot> {
+        let spoiled = spoiled(&self.broken);
+        if spoiled != self.spoiled {
+            self.spoiled = spoiled;
+            self.touched.extend(self.named.keys().cloned());
+        }
+        let touched = std::mem::take(&mut self.touched);
+        let changes: Vec<Change> = touched.into_iter().filter_map(|host| self.sort_out(host)).collect();
+        if !changes.is_empty() {
+            self.snapshot = Arc::new(self.snapshot.amended(changes));
+        }
+        Arc::clone(&self.snapshot)
+    }
+
+    /// What is wrong on the hosts.
+    pub(super) fn faults(&self) -> impl Iterator<Item = &Fault> {
+        self.faults.values().flatten()
+    }
+
+    /// Sorts out who speaks for a host. `None`: its table is the one that it had.
+    fn sort_out(&mut self, host: HostPattern) -> Option<Change> {
+        let by = self.named.get(&host).map(Vec::as_slice).unwrap_or_default();
+        let (policies, mut faults) = self.speakers(&host, by);
+        let former = self.snapshot.at(&host);
+        let table = policies.first().map(|first| &first.id().namespace).map(|namespace| {
+            let poison = self.spoiled.get(namespace);
+            let stands = former.filter(|table| is_of(table, &policies, poison));
+            stands.cloned().unwrap_or_else(|| Arc::new(HostTable::build(policies.clone(), poison.cloned())))
+        });
+        faults.extend(table.iter().flat_map(|table| tangled(&host, table)));
+        let stands = table.as_ref().map(Arc::as_ptr) == former.map(Arc::as_ptr);
+        if by.is_empty() {
+            self.named.remove(&host);
+        }
+        if faults.is_empty() {
+            self.faults.remove(&host)
+        } else {
+            self.faults.insert(host.clone(), faults)
+        };
+        (!stands).then_some((host, table))
+    }
+
+    /// The policies that speak for a host, the oldest first, and the faults of those that name it in vain.
+    fn speakers(&self, host: &HostPattern, by: &[Arc<ReadPolicy>]) -> (Vec<Arc<Policy>>, Vec<Fault>) {
+        let owner = self.owner(host, by);
+        let owns = |read: &ReadPolicy| owner.is_none_or(|owner| *owner.namespace == *read.policy.id().namespace);
+        let mut policies: Vec<Arc<Policy>> = Vec::with_capacity(by.len());
+        let mut faults = Vec::new();
+        for read in by {
+            match &owner {
+                Some(owner) if !owns(read) => faults.push(elsewhere(read, host, owner)),
+                Some(_) | None => policies.push(Arc::clone(&read.policy)),
+            }
+        }
+        policies.sort_by(|left, right| left.seniority.cmp(&right.seniority));
+        (policies, faults)
+    }
+
+    /// `None`: whoever names the host may. A sidecar guards its own pod, and one policy has nobody to dispute with.
+    fn owner<'a>(&'a self, host: &HostPattern, by: &'a [Arc<ReadPolicy>]) -> Option<Owner<'a>> {
+        match self.scope {
+            Scope::Workload { .. } => None,
+            Scope::Gateway if by.len() < 2 && self.pins.is_empty() => None,
+            Scope::Gateway => match pinned(host, &self.pins) {
+                Some(namespace) => Some(Owner { namespace, by: None }),
+                None => {
+                    let oldest = by.iter().map(|read| &read.policy.seniority).min()?;
+                    Some(Owner { namespace: &oldest.id.namespace, by: Some(oldest) })
+                }
+            },
+        }
+    }
+}
+
+/// Whether a table is made of just these.
+fn is_of(table: &HostTable, policies: &[Arc<Policy>], poison: Option<&Poison>) -> bool {
+    table.poison() == poison && table.policies().iter().map(Arc::as_ptr).eq(policies.iter().map(Arc::as_ptr))
+}
+
+/// What is wrong with the routes of a host as a whole, told to the policy that came last.
+fn tangled<'t>(host: &'t HostPattern, table: &'t HostTable) -> impl Iterator<Item = Fault> + use<'t> {
+    table.tangled().map(move |policy| {
+        let problem = format!("on `{host}` {TANGLED}").into();
+        let path = FieldPath::root().field("spec").field("routes");
+        Fault { object: object(policy.id()), path, problem, about: About::Invalid }
+    })
+}
+
+fn object(id: &PolicyId) -> ObjectId {
+    ObjectId { kind: Kind::AccessPolicy, namespace: Arc::clone(&id.namespace), name: Arc::clone(&id.name) }
 }
 
 fn concerns(read: &ReadPolicy, scope: &Scope) -> bool {
@@ -108,13 +181,12 @@ fn concerns(read: &ReadPolicy, scope: &Scope) -> bool {
 }
 
 /// A broken host takes along every host of its namespace, since any of them may have been meant. A policy that only
-/// records takes nothing along.
-fn spoiled<'a>(concerned: &[&'a ReadPolicy]) -> BTreeMap<&'a str, &'a Poison> {
+/// records takes nothing along. Which of several reasons is told does not depend on chance: that of the first.
+fn spoiled(broken: &BTreeMap<PolicyId, Arc<ReadPolicy>>) -> BTreeMap<Arc<str>, Poison> {
     let mut spoiled = BTreeMap::new();
-    for read in concerned {
-        if let (Some(poison), Mode::Enforce) = (&read.host_poison, read.policy.mode) {
-            // INVARIANT: `concerned` is ordered, so that which of several reasons is told does not depend on chance.
-            spoiled.entry(&*read.policy.id().namespace).or_insert(poison);
+    for (id, read) in broken {
+        if let Some(poison) = &read.host_poison {
+            spoiled.entry(Arc::clone(&id.namespace)).or_insert_with(|| poison.clone());
         }
     }
     spoiled
@@ -126,22 +198,6 @@ struct Owner<'a> {
     namespace: &'a str,
     /// The policy that was first; `None`: the host is pinned.
     by: Option<&'a Seniority>,
-}
-
-type Pins = BTreeMap<HostPattern, Arc<str>>;
-
-impl<'a> Named<'a> {
-    /// `None`: whoever names the host may. A sidecar guards its own pod, and one policy has nobody to dispute with.
-    fn owner(&self, host: &HostPattern, settings: &'a Settings) -> Option<Owner<'a>> {
-        match settings.scope {
-            Scope::Workload { .. } => None,
-            Scope::Gateway if self.by.more.is_empty() && settings.pins.is_empty() => None,
-            Scope::Gateway => Some(match pinned(host, &settings.pins) {
-                Some(namespace) => Owner { namespace, by: None },
-                None => Owner { namespace: &self.oldest.id.namespace, by: Some(self.oldest) },
-            }),
-        }
-    }
 }
 
 /// The pin of the host itself, else that of the nearest wildcard above it.
@@ -162,8 +218,6 @@ fn pinned<'a>(host: &HostPattern, pins: &'a Pins) -> Option<&'a str> {
 
 fn elsewhere(read: &ReadPolicy, host: &HostPattern, owner: &Owner<'_>) -> Fault {
     let id = read.policy.id();
-    let object =
-        ObjectId { kind: Kind::AccessPolicy, namespace: Arc::clone(&id.namespace), name: Arc::clone(&id.name) };
     let how = match owner.by {
         Some(first) => format!("by the older policy `{}`", first.id),
         None => "by a pin of the installation".to_owned(),
@@ -174,5 +228,5 @@ fn elsewhere(read: &ReadPolicy, host: &HostPattern, owner: &Owner<'_>) -> Fault 
     );
     let winner = owner.by.map(|first| first.id.clone());
     let path = FieldPath::root().field("spec").field("hosts");
-    Fault { object, path, problem: problem.into(), about: About::Host { winner } }
+    Fault { object: object(id), path, problem: problem.into(), about: About::Host { winner } }
 }

@@ -50,7 +50,8 @@ fn remark(path: FieldPath, problem: String) -> Remark {
 /// The sound application that a policy refers to.
 fn application_of(policy: &Object, resources: &Resources) -> Option<(ObjectId, Application)> {
     let faults = Faults::of(&policy.id);
-    let target = reference::application(&Node::top(&policy.body, "spec", &faults), &policy.id, resources)?;
+    let body = policy.body();
+    let target = reference::application(&Node::top(&body, "spec", &faults), &policy.id, resources)?;
     let (application, _) = application::read(resources.get(&target)?, KeySets { resources, instead: None });
     application.map(|application| (target, application))
 }
@@ -58,8 +59,8 @@ fn application_of(policy: &Object, resources: &Resources) -> Option<(ObjectId, A
 /// Names that the application lists and its policies misspell.
 fn of_names(object: &Object, resources: &Resources) -> Vec<Remark> {
     let Some((id, application)) = application_of(object, resources) else { return Vec::new() };
-    let faults = Faults::of(&object.id);
-    let spec = Node::top(&object.body, "spec", &faults);
+    let (faults, body) = (Faults::of(&object.id), object.body());
+    let spec = Node::top(&body, "spec", &faults);
     let mut found = Vec::new();
     entries(&spec.field("deny"), (&id, &application), &mut found);
     let routes = spec.field("routes");
@@ -104,9 +105,9 @@ fn of_grant(object: &Object, resources: &Resources) -> Vec<Remark> {
         return Vec::new();
     };
     let Some(catalogue) = &application.roles else { return Vec::new() };
-    let faults = Faults::of(&object.id);
+    let (faults, body) = (Faults::of(&object.id), object.body());
     let mut found = Vec::new();
-    unlisted(&Node::top(&object.body, "spec", &faults).field("roles"), (&id, "roles", catalogue), &mut found);
+    unlisted(&Node::top(&body, "spec", &faults).field("roles"), (&id, "roles", catalogue), &mut found);
     found
 }
 

@@ -14,6 +14,7 @@ pub mod fault;
 pub mod grant;
 pub mod hosts;
 pub mod lint;
+mod memo;
 pub mod object;
 pub mod policy;
 pub mod read;

@@ -1,4 +1,7 @@
-//! One resource as it came in: who it is, how old, and its body, not judged yet.
+//! One resource as it came in: who it is, how old, and its text, not judged yet.
+//!
+//! Resources are kept as long as they stand, to tell what changed, and there may be ten thousand of them: what they say is
+//! kept as text, a tenth of the tree that it is read into, and read again by whoever looks into it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -97,8 +100,9 @@ pub struct Object {
     pub created: Option<i128>,
     /// `metadata.generation`: counts the changes of the spec, if somebody counts them.
     pub generation: Option<i64>,
-    /// The whole resource.
-    pub body: Map<String, Value>,
+    /// The whole resource as JSON. INVARIANT: members stand in the order of their names and without white space, so that
+    /// equal resources have equal texts.
+    text: Box<str>,
 }
 
 /// Why a document is not a resource that can be told from others: nobody knows then whose rules it would change.
@@ -151,7 +155,22 @@ impl Object {
             Some(_) => return Err(fault(&["metadata", "creationTimestamp"], "must be an RFC 3339 time")),
         };
         let generation = metadata.get("generation").and_then(Value::as_i64);
-        Ok(Some(Self { id: ObjectId { kind, namespace, name }, created, generation, body }))
+        let text = Value::Object(body).to_string().into();
+        Ok(Some(Self { id: ObjectId { kind, namespace, name }, created, generation, text }))
+    }
+
+    /// The whole resource, as JSON.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The whole resource, to look into. It is read anew each time.
+    #[must_use]
+    pub fn body(&self) -> Map<String, Value> {
+        // It was written from a body. If it could not be read all the same, it would be a resource that lacks everything,
+        // which denies.
+        serde_json::from_str(&self.text).unwrap_or_default()
     }
 }
 

@@ -4,18 +4,21 @@
 //! broken path or an unknown field the policy on all its hosts, and a broken host every host of the namespace, since
 //! nobody knows which one was meant.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use crate::policy::clause::MAX_ENTRIES;
 use crate::policy::grant::Grant;
 use crate::policy::host::HostPattern;
 use crate::policy::method::is_method;
 use crate::policy::rules::{
-    Access, GroupOverage, Methods, Mode, Poison, Policy, PolicyId, Preflight, Route, Seniority,
+    Access, Entry, GroupOverage, Methods, Mode, Poison, Policy, PolicyId, Preflight, Route, Seniority,
 };
-use crate::policy::template::{MAX_TEMPLATE, PathTemplate};
+use crate::policy::template::{MAX_TEMPLATE, PathTemplate, Segment};
 
 use super::application::Application;
 use super::entry;
@@ -88,9 +91,9 @@ pub(super) struct Reference<'a> {
 
 /// Reads a policy. Faults of the reference itself are in `faults` already.
 pub(super) fn read(object: &Object, reference: &Reference<'_>, faults: Faults<'_>) -> ReadPolicy {
-    let outside = faults.count();
-    super::reference::envelope(object, &faults);
-    let spec = Node::top(&object.body, "spec", &faults);
+    let (outside, body) = (faults.count(), object.body());
+    super::reference::envelope(&body, &faults);
+    let spec = Node::top(&body, "spec", &faults);
     let _is_object = spec.object(&FIELDS);
     let whole = Whole::read(&spec);
     // What is wrong up to here concerns the policy as a whole, except a reference that does not resolve.
@@ -207,34 +210,101 @@ fn routes(spec: &Node<'_, '_>, application: Option<&Application>) -> (Vec<Arc<Ro
         return (Vec::new(), poison(spec.faults(), before));
     }
     let Some(items) = node.list(&ROUTES) else { return (Vec::new(), poison(spec.faults(), before)) };
-    let (mut routes, mut spoiled) = (Vec::<Route>::new(), None);
+    let lists = Lists { application, methods: RefCell::default(), entries: RefCell::default() };
+    let (mut routes, mut spoiled) = (Routes::default(), None);
     for (at, item) in items.iter().enumerate() {
         let item = node.item(at, item);
         let before = spec.faults().count();
-        match route(&item, application) {
-            Some(route) => add(&mut routes, route, &item),
+        match route(&item, &lists) {
+            Some(route) => routes.add(route, &item),
             None => spoiled = spoiled.or_else(|| poison(spec.faults(), before)),
         }
     }
-    (routes.into_iter().map(Arc::new).collect(), spoiled)
+    (routes.all.into_iter().map(Arc::new).collect(), spoiled)
 }
 
-/// Two routes of one policy for the same template and method: nobody can tell which one was meant, so both deny.
-fn add(routes: &mut Vec<Route>, mut route: Route, node: &Node<'_, '_>) {
-    for other in routes.iter_mut() {
-        let problem = if other.name == route.name {
-            format!("another route is called `{}`, too", route.name)
-        } else if other.template.shape() == route.template.shape() && overlap(&other.methods, &route.methods) {
-            format!("covers the same path and method as the route `{}`", other.name)
-        } else {
-            continue;
-        };
-        node.fault(problem.clone());
-        let poison = Poison(problem.into());
-        other.access = Access::Poisoned(poison.clone());
-        route.access = Access::Poisoned(poison);
+/// The routes of a policy while they are read.
+#[derive(Default)]
+struct Routes {
+    all: Vec<Route>,
+    by_name: HashMap<Arc<str>, Vec<usize>>,
+    by_shape: HashMap<String, Vec<usize>>,
+}
+
+impl Routes {
+    /// Two routes of one policy for the same template and method: nobody can tell which one was meant, so both deny.
+    fn add(&mut self, mut route: Route, node: &Node<'_, '_>) {
+        let named = self.by_name.entry(Arc::clone(&route.name)).or_default();
+        let shaped = self.by_shape.entry(shape(&route.template)).or_default();
+        let close: BTreeSet<usize> = named.iter().chain(shaped.iter()).copied().collect();
+        for list in [named, shaped] {
+            list.push(self.all.len());
+        }
+        for at in close {
+            let Some(other) = self.all.get_mut(at) else { continue };
+            let problem = if other.name == route.name {
+                format!("another route is called `{}`, too", route.name)
+            } else if overlap(&other.methods, &route.methods) {
+                format!("covers the same path and method as the route `{}`", other.name)
+            } else {
+                continue;
+            };
+            node.fault(problem.clone());
+            let poison = Poison(problem.into());
+            other.access = Access::Poisoned(poison.clone());
+            route.access = Access::Poisoned(poison);
+        }
+        self.all.push(route);
     }
-    routes.push(route);
+}
+
+/// A template without the names of its parameters.
+fn shape(template: &PathTemplate) -> String {
+    let mut text = String::with_capacity(template.as_str().len());
+    for segment in template.shape() {
+        text.push('/');
+        text.push_str(match segment {
+            Segment::Literal(literal) => literal,
+            Segment::Param => "{}",
+            Segment::Rest => "{*}",
+        });
+    }
+    text
+}
+
+/// Lists that several routes of a policy have word for word: each is read, and kept, once.
+struct Lists<'a, 'v> {
+    application: Option<&'a Application>,
+    methods: RefCell<HashMap<&'v Value, Methods>>,
+    entries: RefCell<HashMap<&'v Value, Arc<[Entry]>>>,
+}
+
+impl<'v> Lists<'_, 'v> {
+    fn methods(&self, node: &Node<'v, '_>) -> Option<Methods> {
+        once(&self.methods, node, || methods(node))
+    }
+
+    fn entries(&self, node: &Node<'v, '_>) -> Option<Arc<[Entry]>> {
+        once(&self.entries, node, || entry::list(node, self.application))
+    }
+}
+
+/// What was read from the same words before, or else what is read now. With a fault it is read again: each place has its
+/// own.
+fn once<'v, T: Clone>(
+    known: &RefCell<HashMap<&'v Value, T>>,
+    node: &Node<'v, '_>,
+    read: impl FnOnce() -> Option<T>,
+) -> Option<T> {
+    if let Some(known) = node.value().and_then(|value| known.borrow().get(value).cloned()) {
+        return Some(known);
+    }
+    let before = node.faults().count();
+    let read = read()?;
+    if let Some(value) = node.value().filter(|_| node.faults().count() == before) {
+        known.borrow_mut().insert(value, read.clone());
+    }
+    Some(read)
 }
 
 fn overlap(one: &Methods, other: &Methods) -> bool {
@@ -247,7 +317,7 @@ fn overlap(one: &Methods, other: &Methods) -> bool {
 }
 
 /// One route, poisoned if anything but its path is broken. `None`: without a path nobody knows what it is for.
-fn route(node: &Node<'_, '_>, application: Option<&Application>) -> Option<Route> {
+fn route<'v>(node: &Node<'v, '_>, lists: &Lists<'_, 'v>) -> Option<Route> {
     let before = node.faults().count();
     let fields = node.object(&ROUTE_FIELDS);
     let path = node.field("path");
@@ -257,8 +327,8 @@ fn route(node: &Node<'_, '_>, application: Option<&Application>) -> Option<Route
     let named = node.field("name");
     let name = named.need("name the route; records and answers refer to it").then(|| named.text(ROUTE_NAME)).flatten();
     let name = name.unwrap_or_else(|| template.as_str());
-    let methods = methods(&node.field("methods"));
-    let access = access(node, application);
+    let methods = lists.methods(&node.field("methods"));
+    let access = access(node, lists);
     let access = poison(node.faults(), before).map_or(access, |poison| Some(Access::Poisoned(poison)));
     Some(Route {
         name: name.into(),
@@ -272,7 +342,7 @@ fn methods(node: &Node<'_, '_>) -> Option<Methods> {
     if !node.is_present() {
         return Some(Methods::All);
     }
-    let methods: Vec<Box<str>> = node.each(&METHODS, |item| {
+    let methods: Vec<Arc<str>> = node.each(&METHODS, |item| {
         let text = item.need("write a method").then(|| item.text(32)).flatten()?;
         if is_method(text.as_bytes()) {
             return Some(text.into());
@@ -285,10 +355,10 @@ fn methods(node: &Node<'_, '_>) -> Option<Methods> {
             node.fault(format!("names `{method}` twice"));
         }
     }
-    Some(if methods.is_empty() { Methods::All } else { Methods::Only(methods) })
+    Some(if methods.is_empty() { Methods::All } else { Methods::Only(methods.into()) })
 }
 
-fn access(node: &Node<'_, '_>, application: Option<&Application>) -> Option<Access> {
+fn access<'v>(node: &Node<'v, '_>, lists: &Lists<'_, 'v>) -> Option<Access> {
     let (allow, deny) = (node.field("allow"), node.field("deny"));
     if node.field("anonymous").truth() == Some(true) {
         for list in [allow, deny].iter().filter(|list| list.is_present()) {
@@ -301,6 +371,6 @@ fn access(node: &Node<'_, '_>, application: Option<&Application>) -> Option<Acce
     )) {
         return None;
     }
-    let (allow, deny) = (entry::list(&allow, application), entry::list(&deny, application));
+    let (allow, deny) = (lists.entries(&allow), lists.entries(&deny));
     Some(Access::Entries { allow: allow?, deny: deny? })
 }

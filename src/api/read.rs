@@ -51,6 +51,12 @@ impl<'v, 'p> Node<'v, 'p> {
         Node { value, faults: self.faults, above: Some(self), step: Name::Field(name) }
     }
 
+    /// What stands here.
+    #[must_use]
+    pub const fn value(&self) -> Option<&'v Value> {
+        self.value
+    }
+
     /// Whether something stands here.
     #[must_use]
     pub const fn is_present(&self) -> bool {

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::fault::Faults;
-use super::object::{GROUP, Kind, Object, ObjectId, Resources};
+use super::object::{GROUP, Kind, ObjectId, Resources};
 use super::read::Node;
 
 /// The members of a resource.
 const ENVELOPE: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 
 /// Complains about members beside those that every resource has.
-pub(super) fn envelope(object: &Object, faults: &Faults<'_>) {
-    for name in object.body.keys().filter(|name| !ENVELOPE.contains(&name.as_str())) {
-        Node::top(&object.body, name, faults).fault("is an unknown field; fields belong under `spec`");
+pub(super) fn envelope(body: &Map<String, Value>, faults: &Faults<'_>) {
+    for name in body.keys().filter(|name| !ENVELOPE.contains(&name.as_str())) {
+        Node::top(body, name, faults).fault("is an unknown field; fields belong under `spec`");
     }
 }
 
@@ -44,7 +44,8 @@ pub(super) fn application(spec: &Node<'_, '_>, policy: &ObjectId, resources: &Re
 fn granted(policy: &ObjectId, target: &ObjectId, resources: &Resources) -> bool {
     let grants = resources.of(Kind::ReferenceGrant).filter(|grant| grant.id.namespace == target.namespace);
     grants.map(Arc::as_ref).any(|grant| {
-        let list = |name: &str| grant.body.get("spec").and_then(|spec| spec.get(name)).and_then(Value::as_array);
+        let body = grant.body();
+        let list = |name: &str| body.get("spec").and_then(|spec| spec.get(name)).and_then(Value::as_array);
         let from = list("from").is_some_and(|from| from.iter().any(|from| is_from(from, policy)));
         from && list("to").is_some_and(|to| to.iter().any(|to| is_to(to, target)))
     })

@@ -13,6 +13,7 @@ use crate::token::revocation::{Revocations, Revoked};
 
 use super::application::{NAME, guid};
 use super::fault::{About, Fault, Faults, FieldPath};
+use super::memo::Memo;
 use super::object::{Kind, Object, ObjectId, Resources};
 use super::read::Node;
 
@@ -57,19 +58,24 @@ impl Spoiled {
 
 impl Revocation {
     /// Reads all of them.
-    pub(super) fn all(resources: &Resources) -> Self {
+    pub(super) fn all(resources: &Resources, known: &Memo<ReadRevocation>) -> Self {
         let mut all = Self::default();
         for object in resources.of(Kind::TokenRevocation) {
-            let ReadRevocation { application, revoked, faults } = read(object);
+            let Some(ReadRevocation { application, revoked, faults }) = known.get(&object.id) else {
+                all.spoiled.namespaces.insert(Arc::clone(&object.id.namespace));
+                continue;
+            };
             if application.as_ref().is_some_and(|application| resources.get(application).is_none()) {
                 all.faults.push(nothing(object));
             }
             match (application, revoked) {
-                (Some(application), Some(revoked)) => all.revoked.entry(application).or_default().push(revoked),
-                (Some(application), None) => drop(all.spoiled.applications.insert(application)),
+                (Some(application), Some(revoked)) => {
+                    all.revoked.entry(application.clone()).or_default().push(revoked.clone());
+                }
+                (Some(application), None) => drop(all.spoiled.applications.insert(application.clone())),
                 (None, _) => drop(all.spoiled.namespaces.insert(Arc::clone(&object.id.namespace))),
             }
-            all.faults.extend(faults);
+            all.faults.extend(faults.iter().cloned());
         }
         all
     }
@@ -96,8 +102,9 @@ fn nothing(object: &Object) -> Fault {
 #[must_use]
 pub fn read(object: &Object) -> ReadRevocation {
     let faults = Faults::of(&object.id);
-    super::reference::envelope(object, &faults);
-    let spec = Node::top(&object.body, "spec", &faults);
+    let body = object.body();
+    super::reference::envelope(&body, &faults);
+    let spec = Node::top(&body, "spec", &faults);
     let (mut application, mut revoked) = (None, None);
     if spec.object(&["applicationRef", "match", "issuedBefore", "reason"]) {
         application = target(&spec.field("applicationRef"), &object.id);

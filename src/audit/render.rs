@@ -19,6 +19,8 @@
 use std::io::Write;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::authorize::decision::{Authenticated, LONG, RequestFacts, SHORT};
 use crate::authorize::ports::Record;
 
@@ -38,8 +40,11 @@ pub fn line(record: &Record, out: &mut Vec<u8>) {
     text(record.id.as_str(), out);
     out.push(b'}');
     if let Some(authenticated) = &record.authenticated {
-        let actor = authenticated.record.get_or_init(|| actor(authenticated).into());
-        out.extend_from_slice(actor);
+        if record.cached {
+            out.extend_from_slice(authenticated.record.get_or_init(|| kept(authenticated)));
+        } else {
+            actor(authenticated, out);
+        }
     }
     authentication(record, out);
     authorization(record, out);
@@ -70,22 +75,27 @@ fn start(time: Duration, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"class_uid\":6003");
 }
 
+/// Kept from the second request of a caller on: many tokens are used once.
+fn kept(authenticated: &Authenticated) -> Bytes {
+    let mut out = Vec::with_capacity(512);
+    actor(authenticated, &mut out);
+    out.into()
+}
+
 /// The same for all requests of a caller.
-fn actor(authenticated: &Authenticated) -> Vec<u8> {
+fn actor(authenticated: &Authenticated, out: &mut Vec<u8>) {
     let caller = &authenticated.caller;
-    let mut out = Vec::with_capacity(256);
     out.extend_from_slice(b",\"actor\":{\"tenant\":");
-    text(&caller.tenant.to_string(), &mut out);
-    member(",\"subject\":", caller.subject.as_bytes(), &mut out);
-    member(",\"client\":", caller.client.as_bytes(), &mut out);
-    member(",\"caller\":", caller.kind.as_str().as_bytes(), &mut out);
-    member(",\"application\":", authenticated.application.0.as_bytes(), &mut out);
+    text(caller.tenant.text().as_str(), out);
+    member(",\"subject\":", caller.subject.as_bytes(), out);
+    member(",\"client\":", caller.client.as_bytes(), out);
+    member(",\"caller\":", caller.kind.as_str().as_bytes(), out);
+    member(",\"application\":", authenticated.application.0.as_bytes(), out);
     let token_id = caller.token_id.as_deref().unwrap_or_default();
-    member(",\"token_id\":", token_id.as_bytes(), &mut out);
+    member(",\"token_id\":", token_id.as_bytes(), out);
     let session_id = caller.session_id.as_deref().unwrap_or_default();
-    member(",\"session_id\":", session_id.as_bytes(), &mut out);
+    member(",\"session_id\":", session_id.as_bytes(), out);
     out.push(b'}');
-    out
 }
 
 fn authentication(record: &Record, out: &mut Vec<u8>) {
@@ -189,9 +199,8 @@ fn member(lead: &str, value: &[u8], out: &mut Vec<u8>) {
 /// Appends at most about `limit` bytes of a stranger's, as the inside of a JSON string; `…` marks what is cut.
 fn escaped(value: &[u8], limit: usize, out: &mut Vec<u8>) {
     let shown = value.get(..limit).unwrap_or(value);
-    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     // most of what is written: no byte to escape, and no capital J that a token would begin with
-    if shown.len() == value.len() && value.iter().all(plain) && !value.contains(&JWT_MARK) {
+    if shown.len() == value.len() && is_plain(value) {
         out.extend_from_slice(value);
         return;
     }
@@ -217,6 +226,13 @@ fn escaped(value: &[u8], limit: usize, out: &mut Vec<u8>) {
     } else if shown.len() < value.len() {
         out.extend_from_slice("…".as_bytes());
     }
+}
+
+/// Without a way out halfway, so that many bytes are looked at at once.
+fn is_plain(value: &[u8]) -> bool {
+    value.iter().fold(true, |plain, &byte| {
+        plain & matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\') & (byte != JWT_MARK)
+    })
 }
 
 fn number_escape(byte: u8, out: &mut Vec<u8>) {

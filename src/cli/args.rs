@@ -1,5 +1,7 @@
 //! The arguments of every command, as `clap` reads them and `--help` shows them.
 
+pub(super) mod offline;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -25,10 +27,12 @@ pub(super) enum Command {
     /// Answer the API server's admission reviews: validate resources, stamp grants, inject sidecars.
     Webhook(WebhookArgs),
     /// Decide one request offline and show how the decision came about.
-    Check(CheckArgs),
+    Check(offline::CheckArgs),
     /// Work with tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Examine the configuration of an Envoy: where could a request pass unchecked?
+    Doctor(DoctorArgs),
     /// Print the custom resource definitions, for `kubectl apply`.
     Crds(CrdsArgs),
     /// Print a script that completes commands and flags in a shell.
@@ -44,7 +48,7 @@ pub(super) enum Command {
 #[derive(Subcommand, Debug)]
 pub(super) enum TokenCommand {
     /// Verify one token against an application, without any policy.
-    Inspect(InspectArgs),
+    Inspect(offline::InspectArgs),
 }
 
 /// How results are printed.
@@ -262,64 +266,30 @@ pub(super) struct ScopeArgs {
 }
 
 #[derive(Args, Debug)]
-pub(super) struct CheckArgs {
-    /// Directory of YAML files with EntraApplication and AccessPolicy resources.
-    #[arg(long, value_name = "DIR")]
-    pub(super) policies: PathBuf,
-    /// The request's method.
-    #[arg(long, value_name = "METHOD", default_value = "GET")]
-    pub(super) method: String,
-    /// The request's URL, `https://host/path?query`. Its path counts as it is written.
-    #[arg(long, value_name = "URL")]
-    pub(super) url: String,
-    /// The path and query exactly as Envoy would send them, instead of those of `--url`.
-    #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
-    pub(super) raw_path: Option<String>,
-    /// A request header, `Name: value`; may be repeated.
-    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
-    pub(super) headers: Vec<String>,
-    /// File that holds the bearer token, or `-` for standard input.
-    #[arg(long, value_name = "FILE")]
-    pub(super) token: Option<String>,
-    /// The host of the request, perhaps with a port, instead of that of `--url`.
-    #[arg(long, value_name = "HOST")]
-    pub(super) connect: Option<String>,
-    #[command(flatten)]
-    pub(super) keys: KeyArgs,
-    /// How to print the result.
-    #[arg(long, short = 'o', value_enum, default_value_t = Format::Text)]
-    pub(super) output: Format,
-    #[command(flatten)]
-    pub(super) scope: ScopeArgs,
+pub(super) struct DoctorArgs {
+    /// A bootstrap or a saved `/config_dump`, `-` for standard input, or the URL of an Envoy's admin port.
+    #[arg(value_name = "FILE|URL")]
+    pub(super) source: String,
+    /// Exit with 1 for warnings, too.
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Leave out the findings of a rule; may be repeated.
+    #[arg(long, value_name = "RULE")]
+    pub(super) ignore: Vec<String>,
+    /// How to print the findings.
+    #[arg(long, short = 'o', value_enum, default_value_t = FindingsFormat::Text)]
+    pub(super) output: FindingsFormat,
 }
 
-/// With which keys, and at which time.
-#[derive(Args, Debug)]
-pub(super) struct KeyArgs {
-    /// JWKS file to verify the token with; no network is touched then.
-    #[arg(long, value_name = "FILE")]
-    pub(super) jwks: Option<PathBuf>,
-    /// The time to decide at: RFC 3339, or seconds since 1970. The present if absent.
-    #[arg(long, value_name = "TIME")]
-    pub(super) now: Option<String>,
-    /// PEM file with further certificate authorities to trust when fetching signing keys.
-    #[arg(long, value_name = "FILE")]
-    pub(super) extra_ca: Option<PathBuf>,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct InspectArgs {
-    /// The token, or `-` for standard input. An argument is visible to other users of the machine: prefer `-`.
-    #[arg(value_name = "TOKEN", default_value = "-")]
-    pub(super) token: String,
-    /// File with the EntraApplication; `#name` or `#namespace/name` picks one of several.
-    #[arg(long, value_name = "FILE[#NAME]")]
-    pub(super) application: String,
-    #[command(flatten)]
-    pub(super) keys: KeyArgs,
-    /// How to print the result.
-    #[arg(long, short = 'o', value_enum, default_value_t = Format::Text)]
-    pub(super) output: Format,
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FindingsFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For code scanning: SARIF 2.1.0.
+    Sarif,
 }
 
 #[derive(Args, Debug)]

@@ -18,7 +18,7 @@ use crate::policy::locate::{Finding, Located, locate};
 use crate::request::Request;
 use crate::token::Profile;
 
-use super::args::{CheckArgs, KeyArgs};
+use super::args::offline::{CheckArgs, KeyArgs};
 use super::report::{self, Report, Ruled};
 use super::{Outcome, UsageError, keys, logging, offline, policies, runtime, scope};
 
@@ -37,7 +37,8 @@ pub(super) fn run(args: &CheckArgs) -> Result<Outcome, UsageError> {
     let world = World::new(GENERATION, compiled.snapshot, &compiled.profiles).revoking(compiled.revocations);
     let world = Arc::new(world);
     let report = runtime::run_alone(judge(&world, &asked, (&args.keys, now)))??;
-    Ok(report.print(args.output))
+    let outcome = report.print(args.output);
+    Ok(args.expect.map_or(outcome, |expected| report.compare(expected)))
 }
 
 /// The request in question.

@@ -8,6 +8,7 @@ mod check;
 mod completions;
 mod controller;
 mod crds;
+mod doctor;
 mod keys;
 mod logging;
 mod offline;
@@ -91,6 +92,7 @@ fn dispatch(command: Command) -> Result<Outcome, UsageError> {
         Command::Webhook(args) => webhook::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Token(TokenCommand::Inspect(args)) => token::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Crds(args) => crds::run(&args),
         Command::Completions(args) => Ok(completions::run(&args)),
         #[cfg(feature = "emulator")]

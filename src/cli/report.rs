@@ -1,11 +1,14 @@
 //! What `check` and `token inspect` say, for people and for machines.
 
+use std::str::FromStr;
+
 use serde_json::{Map, Value, json};
 
 use crate::authorize::ports::Outcome as Decided;
 use crate::identity::Caller;
 use crate::policy::decide::Matched;
 use crate::policy::explain::Step;
+use crate::reason::ReasonCode;
 
 use super::Outcome;
 use super::args::Format;
@@ -13,6 +16,29 @@ use super::out::Out;
 
 /// The stage of the step that says what was decided.
 const CONCLUSION: &str = "decision";
+
+/// What a decision should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// This, for whatever reason.
+    Outcome(Decided),
+    /// For this reason.
+    Reason(ReasonCode),
+}
+
+impl FromStr for Expected {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let outcomes = [Decided::Allow, Decided::Deny, Decided::Unavailable].into_iter();
+        if let Some(outcome) = outcomes.into_iter().find(|outcome| outcome.code() == text) {
+            return Ok(Self::Outcome(outcome));
+        }
+        let reason = ReasonCode::ALL.iter().find(|reason| reason.code() == text);
+        let reason = reason.copied().map(Self::Reason);
+        reason.ok_or_else(|| "expected `allow`, `deny`, `unavailable` or a reason code of docs/reasons.md".to_owned())
+    }
+}
 
 /// A decision, ready to be printed.
 pub(super) struct Report {
@@ -53,6 +79,23 @@ impl Report {
             Decided::Allow => Outcome::Done,
             Decided::Deny | Decided::Unavailable => Outcome::Refused,
         }
+    }
+
+    /// Says on standard error if the decision is not the one that was expected; the exit code follows.
+    pub(super) fn compare(&self, expected: Expected) -> Outcome {
+        let (same, wanted) = match expected {
+            Expected::Outcome(outcome) => (self.outcome == outcome, outcome.code()),
+            Expected::Reason(reason) => (self.reason == reason.code(), reason.code()),
+        };
+        if same {
+            return Outcome::Done;
+        }
+        Out.complain(&format!(
+            "error: expected `{wanted}`, the decision is `{}`: {}",
+            self.outcome.code(),
+            self.reason
+        ));
+        Outcome::Refused
     }
 
     fn json(&self) -> Value {

@@ -3,6 +3,7 @@
 //! One JSON document, written beside the old one and put in its place when it is whole. A file that cannot be read counts
 //! as none: it is a convenience, and whoever has nothing decides nothing.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
@@ -31,24 +32,28 @@ pub fn file(directory: &Path) -> PathBuf {
 /// # Errors
 /// The directory cannot be written to.
 pub fn keep(subscription: &Subscription, directory: &Path) -> io::Result<()> {
-    let entries: Vec<Value> = subscription
-        .entries()
-        .map(|(name, version, content)| match content {
-            Received::Resource(object) => json!({"name": name, "version": version, "resource": object.body}),
+    let mut text = format!(r#"{{"format":"{FORMAT}","entries":["#);
+    for (at, (name, version, content)) in subscription.entries().enumerate() {
+        let (name, version) = (json!(name), json!(version));
+        // Resources are kept as JSON already.
+        let (field, content) = match content {
+            Received::Resource(object) => ("resource", Cow::Borrowed(object.text())),
             Received::Workload { namespace, labels } => {
-                json!({"name": name, "version": version, "workload": {"namespace": &**namespace, "labels": labels}})
+                ("workload", Cow::Owned(json!({"namespace": &**namespace, "labels": labels}).to_string()))
             }
             Received::Pins(pins) => {
                 let hosts: BTreeMap<String, &str> =
                     pins.iter().map(|(host, namespace)| (host.to_string(), &**namespace)).collect();
-                json!({"name": name, "version": version, "pins": hosts})
+                ("pins", Cow::Owned(json!(hosts).to_string()))
             }
-        })
-        .collect();
-    let text = serde_json::to_vec(&json!({"format": FORMAT, "entries": entries}))?;
+        };
+        let comma = if at == 0 { "" } else { "," };
+        text.push_str(&format!(r#"{comma}{{"name":{name},"version":{version},"{field}":{content}}}"#));
+    }
+    text.push_str("]}");
     let aside = directory.join("subscription.json.new");
     let mut new = fs::File::create(&aside)?;
-    new.write_all(&text)?;
+    new.write_all(text.as_bytes())?;
     new.sync_all()?;
     fs::rename(&aside, file(directory))
 }

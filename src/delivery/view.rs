@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::api::object::{Kind, Object, ObjectId, Resources};
 
@@ -31,7 +31,7 @@ pub enum Audience {
 pub struct Catalogue {
     /// Counts the catalogues of this process.
     pub generation: u64,
-    parcels: HashMap<ObjectId, Shelved>,
+    parcels: HashMap<ObjectId, Stock>,
     namespaces: HashMap<Arc<str>, Arc<[ObjectId]>>,
     /// For gateways; `None`: no host is given to anybody.
     pins: Option<Parcel>,
@@ -39,12 +39,56 @@ pub struct Catalogue {
     history: VecDeque<(u128, u64)>,
 }
 
-#[derive(Debug)]
-struct Shelved {
+/// One resource, and what decides who may see it.
+#[derive(Clone, Debug)]
+struct Stock {
     object: Arc<Object>,
     parcel: Parcel,
+    terms: Arc<Terms>,
     /// The generation in which this version came.
     since: u64,
+}
+
+/// What a resource says of who needs it, read once for all subscribers.
+#[derive(Debug, Default)]
+struct Terms {
+    /// `selector.matchLabels` of a policy. One that cannot be read is the receiver's to judge.
+    selector: Option<Map<String, Value>>,
+    /// `applicationRef.name`.
+    application: Option<Box<str>>,
+    /// `applicationRef.namespace`.
+    namespace: Option<Box<str>>,
+}
+
+impl Terms {
+    fn of(object: &Object) -> Self {
+        if !matches!(object.id.kind, Kind::AccessPolicy | Kind::TokenRevocation) {
+            return Self::default();
+        }
+        let body = object.body();
+        let at = |pointer: &str| body.get("spec").and_then(|spec| spec.pointer(pointer));
+        let text = |pointer: &str| at(pointer).and_then(Value::as_str).map(Into::into);
+        Self {
+            selector: at("/selector/matchLabels").and_then(Value::as_object).cloned(),
+            application: text("/applicationRef/name"),
+            namespace: text("/applicationRef/namespace"),
+        }
+    }
+
+    /// Whether a policy may be meant for a pod with these labels.
+    fn concern(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.selector.iter().flatten().all(|(key, value)| match value.as_str() {
+            Some(value) => labels.get(key).is_some_and(|label| label == value),
+            None => true,
+        })
+    }
+}
+
+impl Stock {
+    fn new(object: &Arc<Object>, since: u64) -> Self {
+        let terms = Arc::new(Terms::of(object));
+        Self { object: Arc::clone(object), parcel: Parcel::resource(object), terms, since }
+    }
 }
 
 /// Catalogues that are remembered, to tell how far another replica is.
@@ -64,14 +108,12 @@ impl Catalogue {
         let mut namespaces: HashMap<Arc<str>, Vec<ObjectId>> = HashMap::new();
         let (generation, mut digest) = (self.generation.saturating_add(1), 0);
         for object in resources.all() {
-            let same = |known: &&Shelved| Arc::ptr_eq(&known.object, object) || known.object == *object;
-            let (parcel, since) = match self.parcels.get(&object.id).filter(same) {
-                Some(known) => (known.parcel.clone(), known.since),
-                None => (Parcel::resource(object), generation),
-            };
-            digest ^= parcel.hash();
+            let same = |known: &&Stock| Arc::ptr_eq(&known.object, object) || known.object == *object;
+            let known = self.parcels.get(&object.id).filter(same).cloned();
+            let stock = known.unwrap_or_else(|| Stock::new(object, generation));
+            digest ^= stock.parcel.hash();
             namespaces.entry(Arc::clone(&object.id.namespace)).or_default().push(object.id.clone());
-            parcels.insert(object.id.clone(), Shelved { object: Arc::clone(object), parcel, since });
+            parcels.insert(object.id.clone(), stock);
         }
         let namespaces = namespaces.into_iter().map(|(namespace, ids)| (namespace, ids.into())).collect();
         let mut history = self.history.clone();
@@ -85,7 +127,7 @@ impl Catalogue {
     pub fn view(&self, audience: &Audience) -> BTreeMap<Arc<str>, Parcel> {
         match audience {
             Audience::Gateway => {
-                self.parcels.values().map(|shelved| &shelved.parcel).chain(&self.pins).map(named).collect()
+                self.parcels.values().map(|stock| &stock.parcel).chain(&self.pins).map(named).collect()
             }
             Audience::Workload { namespace, labels } => {
                 let mut view = self.of_workload(namespace, labels);
@@ -99,12 +141,12 @@ impl Catalogue {
     /// The name and the version under which a resource is delivered.
     #[must_use]
     pub fn parcel(&self, id: &ObjectId) -> Option<&Parcel> {
-        self.parcels.get(id).map(|shelved| &shelved.parcel)
+        self.parcels.get(id).map(|stock| &stock.parcel)
     }
 
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = (&ObjectId, &Parcel)> {
-        self.parcels.iter().map(|(id, shelved)| (id, &shelved.parcel))
+        self.parcels.iter().map(|(id, stock)| (id, &stock.parcel))
     }
 
     /// What it holds, as one number: the same at every replica that holds the same.
@@ -122,7 +164,7 @@ impl Catalogue {
     /// The generation in which the present version of a resource came.
     #[must_use]
     pub fn since(&self, id: &ObjectId) -> Option<u64> {
-        self.parcels.get(id).map(|shelved| shelved.since)
+        self.parcels.get(id).map(|stock| stock.since)
     }
 
     /// Whether `audience` should hold a resource by its own namespace and labels; what comes from elsewhere because a
@@ -133,23 +175,22 @@ impl Catalogue {
             Audience::Gateway => true,
             Audience::Workload { namespace, .. } if *namespace != id.namespace => false,
             Audience::Workload { labels, .. } => {
-                id.kind != Kind::AccessPolicy
-                    || self.parcels.get(id).is_some_and(|shelved| concerns(&shelved.object, labels))
+                id.kind != Kind::AccessPolicy || self.parcels.get(id).is_some_and(|stock| stock.terms.concern(labels))
             }
         }
     }
 
     fn of_workload(&self, namespace: &str, labels: &BTreeMap<String, String>) -> BTreeMap<Arc<str>, Parcel> {
         let mut view = BTreeMap::new();
-        for Shelved { object, parcel, .. } in self.ids(namespace).filter_map(|id| self.parcels.get(id)) {
-            if object.id.kind == Kind::AccessPolicy {
-                if !concerns(object, labels) {
+        for stock in self.ids(namespace).filter_map(|id| self.parcels.get(id)) {
+            if stock.object.id.kind == Kind::AccessPolicy {
+                if !stock.terms.concern(labels) {
                     continue;
                 }
-                let abroad = self.referred(object).into_iter().filter_map(|id| self.parcels.get(id));
-                view.extend(abroad.map(|shelved| named(&shelved.parcel)));
+                let abroad = self.referred(stock).into_iter().filter_map(|id| self.parcels.get(id));
+                view.extend(abroad.map(|abroad| named(&abroad.parcel)));
             }
-            view.extend([named(parcel)]);
+            view.extend([named(&stock.parcel)]);
         }
         view
     }
@@ -159,11 +200,11 @@ impl Catalogue {
     }
 
     /// What a policy needs from the namespace of its application, if that is another one.
-    fn referred(&self, policy: &Object) -> Vec<&ObjectId> {
-        let reference = policy.body.get("spec").and_then(|spec| spec.get("applicationRef"));
-        let text = |name: &str| reference.and_then(|reference| reference.get(name)).and_then(Value::as_str);
-        let (Some(name), Some(namespace)) = (text("name"), text("namespace")) else { return Vec::new() };
-        if *namespace == *policy.id.namespace {
+    fn referred(&self, policy: &Stock) -> Vec<&ObjectId> {
+        let Terms { application: Some(name), namespace: Some(namespace), .. } = &*policy.terms else {
+            return Vec::new();
+        };
+        if **namespace == *policy.object.id.namespace {
             return Vec::new();
         }
         self.ids(namespace).filter(|id| self.belongs(id, name)).collect()
@@ -171,13 +212,10 @@ impl Catalogue {
 
     /// Whether an object is the application of this name, or part of what says which of its tokens count.
     fn belongs(&self, id: &ObjectId, application: &str) -> bool {
-        let at = |pointer: &str| {
-            let body = self.parcels.get(id).and_then(|shelved| shelved.object.body.get("spec"));
-            body.and_then(|spec| spec.pointer(pointer)).and_then(Value::as_str)
-        };
+        let named = || self.parcels.get(id).and_then(|stock| stock.terms.application.as_deref());
         match id.kind {
             Kind::EntraApplication => *id.name == *application,
-            Kind::TokenRevocation => at("/applicationRef/name").is_none_or(|name| name == application),
+            Kind::TokenRevocation => named().is_none_or(|name| name == application),
             Kind::ReferenceGrant | Kind::ConfigMap => true,
             Kind::AccessPolicy | Kind::AccessGrant => false,
         }
@@ -186,14 +224,4 @@ impl Catalogue {
 
 fn named(parcel: &Parcel) -> (Arc<str>, Parcel) {
     (Arc::clone(&parcel.name), parcel.clone())
-}
-
-/// Whether a policy may be meant for a pod with these labels. A selector that cannot be read is the receiver's to judge.
-fn concerns(policy: &Object, labels: &BTreeMap<String, String>) -> bool {
-    let selector = policy.body.get("spec").and_then(|spec| spec.pointer("/selector/matchLabels"));
-    let Some(wanted) = selector.and_then(Value::as_object) else { return true };
-    wanted.iter().all(|(key, value)| match value.as_str() {
-        Some(value) => labels.get(key).is_some_and(|label| label == value),
-        None => true,
-    })
 }

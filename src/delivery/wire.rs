@@ -44,7 +44,7 @@ impl Parcel {
             kind: object.id.kind.as_str().to_owned(),
             namespace: object.id.namespace.to_string(),
             name: object.id.name.to_string(),
-            body: serde_json::to_vec(&object.body).unwrap_or_default().into(),
+            body: object.text().to_owned().into(),
         };
         Self::new(name(&object.id), RESOURCE_TYPE, message.encode_to_vec())
     }

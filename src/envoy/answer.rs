@@ -10,6 +10,7 @@
 //! The rest is small and written by hand in front of it: fields of one message may come in pieces, and a reader merges
 //! `ok_response` as it merges any submessage (protobuf encoding, "Last One Wins"). Refusals are built whole.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
@@ -51,7 +52,8 @@ const RETRY_AFTER: &str = "5";
 /// them is removed.
 #[must_use]
 pub fn answer(decision: Decision, headers: &dyn Headers) -> Bytes {
-    let prepared = decision.authenticated.as_deref().map(prepared);
+    let fresh = decision.authenticated.as_deref().filter(|_| !decision.cached).map(prepare);
+    let prepared = fresh.as_ref().or_else(|| decision.authenticated.as_deref().map(prepared));
     let mut out = Vec::with_capacity(1024);
     out.extend_from_slice(&[0; frame::PREFIX]);
     put_facts(&decision, prepared, &mut out);
@@ -108,18 +110,10 @@ fn permitted(permit: Permit, request: &Permitted<'_>, out: &mut Vec<u8>) {
             put_text(OK_HEADERS_TO_REMOVE, name, &mut impostors);
         }
     });
-    let id = request.id.as_str();
-    let header = delimited(DECISION.len()).saturating_add(delimited(id.len()));
-    let option = delimited(header).saturating_add(2);
+    let id = Overwrite { name: DECISION, value: request.id.as_str() };
     out.push(OK_RESPONSE);
-    put_length(delimited(option).saturating_add(impostors.len()), out);
-    out.push(OK_HEADERS);
-    put_length(option, out);
-    out.push(OPTION_HEADER);
-    put_length(header, out);
-    put_text(HEADER_KEY, DECISION.as_bytes(), out);
-    put_text(HEADER_VALUE, id.as_bytes(), out);
-    out.extend_from_slice(&[OPTION_APPEND_ACTION, OVERWRITE]);
+    put_length(delimited(id.length()).saturating_add(impostors.len()), out);
+    id.put(out);
     out.extend_from_slice(&impostors);
     out.extend_from_slice(&ALIASES);
     match (permit.cause(), request.prepared) {
@@ -130,14 +124,46 @@ fn permitted(permit: Permit, request: &Permitted<'_>, out: &mut Vec<u8>) {
     }
 }
 
+/// One of `OkHttpResponse.headers`, which replaces what the client may have sent under this name.
+struct Overwrite<'a> {
+    name: &'static str,
+    value: &'a str,
+}
+
+impl Overwrite<'_> {
+    fn header_length(&self) -> usize {
+        delimited(self.name.len()).saturating_add(delimited(self.value.len()))
+    }
+
+    /// Of the `HeaderValueOption`.
+    fn length(&self) -> usize {
+        delimited(self.header_length()).saturating_add(2)
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        out.push(OK_HEADERS);
+        put_length(self.length(), out);
+        out.push(OPTION_HEADER);
+        put_length(self.header_length(), out);
+        put_text(HEADER_KEY, self.name.as_bytes(), out);
+        put_text(HEADER_VALUE, self.value.as_bytes(), out);
+        out.extend_from_slice(&[OPTION_APPEND_ACTION, OVERWRITE]);
+    }
+}
+
 /// The constant part for requests that nobody is named for.
 static NOBODY: LazyLock<Vec<u8>> = LazyLock::new(|| identity([const { None }; CALLER.len()]));
 
+/// Kept from the second request of a caller on: many tokens are used once, and what is kept costs more than making it.
 fn prepared(authenticated: &Authenticated) -> &PreparedAnswer {
-    authenticated.answer.get_or_init(|| {
-        let caller = &authenticated.caller;
-        PreparedAnswer { facts: caller_facts(caller).into(), rest: identity(identity_headers::values(caller)).into() }
-    })
+    authenticated.answer.get_or_init(|| prepare(authenticated))
+}
+
+fn prepare(authenticated: &Authenticated) -> PreparedAnswer {
+    let caller = &authenticated.caller;
+    let tenant = caller.tenant.text();
+    let rest = identity(identity_headers::values(caller, tenant.as_str()));
+    PreparedAnswer { facts: caller_facts(caller, tenant.as_str()).into(), rest: rest.into() }
 }
 
 /// The removal of every alias of our headers, which goes with every permit.
@@ -150,22 +176,26 @@ static ALIASES: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 /// Status 0, the headers that have a value, and the removal of all others.
-fn identity(values: [Option<String>; CALLER.len()]) -> Vec<u8> {
-    let mut headers = Vec::new();
+fn identity(values: [Option<Cow<'_, str>>; CALLER.len()]) -> Vec<u8> {
+    let mut headers = Vec::with_capacity(512);
     let mut headers_to_remove = Vec::new();
-    for (name, value) in CALLER.iter().zip(values) {
+    for (name, value) in CALLER.into_iter().zip(values) {
         match value {
-            Some(value) => headers.push(header(name, value)),
-            None => headers_to_remove.push((*name).to_owned()),
+            Some(value) => Overwrite { name, value: &value }.put(&mut headers),
+            None => headers_to_remove.push(name.to_owned()),
         }
     }
-    let ok = OkHttpResponse { headers, headers_to_remove, ..OkHttpResponse::default() };
-    CheckResponse {
+    let ok = OkHttpResponse { headers_to_remove, ..OkHttpResponse::default() };
+    let rest = CheckResponse {
         status: Some(status(Code::Ok, String::new())),
         http_response: Some(HttpResponse::OkResponse(ok)),
         dynamic_metadata: None,
-    }
-    .encode_to_vec()
+    };
+    let mut out = rest.encode_to_vec();
+    out.push(OK_RESPONSE);
+    put_length(headers.len(), &mut out);
+    out.extend_from_slice(&headers);
+    out
 }
 
 struct Refused<'a> {
@@ -236,11 +266,10 @@ fn header(name: &str, value: String) -> HeaderValueOption {
     }
 }
 
-fn caller_facts(caller: &Caller) -> Vec<u8> {
-    let mut out = Vec::new();
-    let tenant = caller.tenant.to_string();
+fn caller_facts(caller: &Caller, tenant: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
     let fields = [
-        ("tenant", Value::Text(&tenant)),
+        ("tenant", Value::Text(tenant)),
         ("subject", Value::Text(&caller.subject)),
         ("client", Value::Text(&caller.client)),
         ("caller", Value::Text(caller.kind.as_str())),

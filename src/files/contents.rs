@@ -9,7 +9,7 @@ use crate::api::fault::FieldPath;
 use crate::api::object::{Object, Unidentified};
 
 use super::excerpt::shown;
-use super::yaml::{self, Document, Lines, Problem};
+use super::yaml::{self, Document, Lines, Packed, Problem};
 
 /// What one file holds.
 #[derive(Debug, Default)]
@@ -24,11 +24,11 @@ pub(super) struct Contents {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) object: Arc<Object>,
-    pub(super) lines: Arc<Lines>,
+    pub(super) lines: Arc<Packed>,
 }
 
 /// Where a resource's name stands.
-pub(super) fn named(lines: &Lines) -> (u32, u32) {
+pub(super) fn named(lines: &Packed) -> (u32, u32) {
     lines.line(&FieldPath::root().field("metadata").field("name")).unwrap_or((1, 1))
 }
 
@@ -80,7 +80,9 @@ impl Reader {
         let secrets = unprintable(&body);
         match Object::new(body) {
             Ok(None) => self.contents.foreign = self.contents.foreign.saturating_add(1),
-            Ok(Some(object)) => self.contents.held.push(Held { object: Arc::new(object), lines: Arc::new(lines) }),
+            Ok(Some(object)) => {
+                self.contents.held.push(Held { object: Arc::new(object), lines: Arc::new(Packed::new(&lines)) })
+            }
             Err(Unidentified { path, problem }) => {
                 let clean =
                     |problem: String, (raw, shown): &(String, String)| problem.replace(&format!("`{raw}`"), shown);
@@ -93,8 +95,8 @@ impl Reader {
     fn tell_apart(&mut self) {
         let mut seen = BTreeMap::new();
         for held in &self.contents.held {
-            let (line, column) = named(&held.lines);
-            if let Some(first) = seen.insert(&held.object.id, line) {
+            if let Some(first) = seen.insert(&held.object.id, &held.lines) {
+                let ((first, _), (line, column)) = (named(first), named(&held.lines));
                 let message = format!("{} stands in line {first} already; remove one of the two", held.object.id);
                 self.problems.push(Problem { line, column, message: message.into() });
             }

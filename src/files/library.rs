@@ -11,7 +11,7 @@ use crate::api::object::{ObjectId, Resources};
 use super::contents::{self, Contents, Held};
 use super::directory;
 use super::shelf::printable;
-use super::yaml::{Lines, Problem};
+use super::yaml::{Packed, Problem};
 
 /// The resources of all files of a directory, read at one moment.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ pub struct Library {
 #[derive(Debug)]
 struct Origin {
     file: Arc<str>,
-    lines: Arc<Lines>,
+    lines: Arc<Packed>,
 }
 
 /// A place in a file.

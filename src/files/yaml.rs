@@ -6,6 +6,7 @@
 
 mod build;
 mod lines;
+mod packed;
 mod scalar;
 mod syntax;
 mod text;
@@ -16,6 +17,7 @@ use std::panic::{UnwindSafe, catch_unwind};
 use serde_json::Value;
 
 pub use lines::Lines;
+pub(super) use packed::Packed;
 
 use lines::Place;
 

@@ -2,6 +2,9 @@
 //!
 //! The types say what a list means. An absent condition is `None`; a condition is never an empty list, because the
 //! compiler poisons what it cannot read instead of dropping it.
+//!
+//! There may be a hundred thousand routes: lists that routes may share are shared, and what few have takes little room in
+//! the others.
 
 use std::sync::Arc;
 
@@ -78,7 +81,7 @@ pub struct Policy {
     /// From the application.
     pub group_overage: GroupOverage,
     /// Guardrails for every route that needs a token. `Err`: one of them is broken, which poisons all those routes.
-    pub deny: Result<Vec<Entry>, Poison>,
+    pub deny: Result<Arc<[Entry]>, Poison>,
     /// The routes.
     pub routes: Vec<Arc<Route>>,
     /// Roles lent inside this policy.
@@ -120,7 +123,7 @@ pub enum Methods {
     /// The list cannot be read: any method may have been meant. The route denies.
     Unknown,
     /// These, upper-case, at least one. `GET` covers `HEAD`.
-    Only(Vec<Box<str>>),
+    Only(Arc<[Arc<str>]>),
 }
 
 /// Who may use a route.
@@ -131,9 +134,9 @@ pub enum Access {
     /// Those whom an entry admits and none denies. An empty `allow` admits nobody.
     Entries {
         /// Any of these admits.
-        allow: Vec<Entry>,
+        allow: Arc<[Entry]>,
         /// Any of these refuses, whatever admits.
-        deny: Vec<Entry>,
+        deny: Arc<[Entry]>,
     },
     /// The route is broken and denies.
     Poisoned(Poison),
@@ -145,21 +148,21 @@ pub struct Entry {
     /// Only users, or only workloads.
     pub callers: Option<CallerKind>,
     /// One of these tenants.
-    pub tenants: Option<Vec<TenantId>>,
+    pub tenants: Option<Box<[TenantId]>>,
     /// One of these clients.
-    pub clients: Option<Vec<Box<str>>>,
+    pub clients: Option<Box<[Box<str>]>>,
     /// One of these roles.
-    pub roles: Option<Vec<Box<str>>>,
+    pub roles: Option<Box<[Box<str>]>>,
     /// All of these roles.
-    pub all_roles: Option<Vec<Box<str>>>,
+    pub all_roles: Option<Box<[Box<str>]>>,
     /// One of these scopes.
-    pub scopes: Option<Vec<Box<str>>>,
+    pub scopes: Option<Box<[Box<str>]>>,
     /// One of these groups.
-    pub groups: Option<Vec<GroupId>>,
+    pub groups: Option<Box<[GroupId]>>,
     /// A CEL expression.
-    pub when: Option<Condition>,
+    pub when: Option<Box<Condition>>,
     /// Seconds since `auth_time`, at most.
     pub max_session_age: Option<i64>,
     /// All of these authentication contexts.
-    pub auth_contexts: Option<Vec<Box<str>>>,
+    pub auth_contexts: Option<Box<[Box<str>]>>,
 }

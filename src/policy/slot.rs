@@ -1,7 +1,7 @@
 //! One template of one host: which route stands there for which method.
 //!
 //! A route that names the method comes before one for all methods. Of several routes for the same method the one of
-//! the oldest policy wins: routes are added from the oldest policy to the youngest, and who is there stays.
+//! the oldest policy wins.
 //!
 //! A route whose methods cannot be read may have been meant for any of them. It denies wherever it could have decided:
 //! for every method that no older policy names, also if an older policy has a route for all methods.
@@ -22,30 +22,35 @@ pub struct Place {
 /// The routes of one template.
 #[derive(Debug, Default)]
 pub struct Slot {
-    named: Vec<(Box<str>, Place)>,
+    named: Box<[(Arc<str>, Place)]>,
     unknown: Option<Place>,
     all: Option<Place>,
 }
 
 impl Slot {
-    /// Adds a route that is younger than all that were added before.
-    pub(super) fn add(&mut self, place: &Place) {
-        match &place.route.methods {
-            Methods::All => {
-                self.all.get_or_insert_with(|| place.clone());
-            }
-            Methods::Unknown => {
-                self.unknown.get_or_insert_with(|| place.clone());
-            }
-            Methods::Only(methods) if self.unknown.is_none() => {
-                for method in methods {
-                    if !self.named.iter().any(|(taken, _)| taken == method) {
-                        self.named.push((method.clone(), place.clone()));
+    /// The routes of a template, from the oldest to the youngest.
+    pub(super) fn of<'p>(places: impl Iterator<Item = &'p Place>) -> Self {
+        let (mut slot, mut named) = (Self::default(), Vec::<(Arc<str>, Place)>::new());
+        for place in places {
+            match &place.route.methods {
+                Methods::All => {
+                    slot.all.get_or_insert_with(|| place.clone());
+                }
+                Methods::Unknown => {
+                    slot.unknown.get_or_insert_with(|| place.clone());
+                }
+                Methods::Only(methods) if slot.unknown.is_none() => {
+                    for method in methods.iter() {
+                        if !named.iter().any(|(taken, _)| taken == method) {
+                            named.push((Arc::clone(method), place.clone()));
+                        }
                     }
                 }
+                Methods::Only(_) => {}
             }
-            Methods::Only(_) => {}
         }
+        slot.named = named.into();
+        slot
     }
 
     /// The route for a method. `HEAD` takes the one for `GET` if none names it.

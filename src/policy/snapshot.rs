@@ -1,4 +1,5 @@
-//! All hosts at one moment: what a request is decided by. Built whole, never changed.
+//! All hosts at one moment: what a request is decided by. Never changed: another moment is another snapshot, which
+//! shares with the one before what is the same.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,6 +9,9 @@ use super::rules::Poison;
 use super::table::HostTable;
 
 type Tables = HashMap<Arc<str>, Arc<HostTable>, foldhash::fast::RandomState>;
+
+/// A host, and the table that it has from here on; `None`: it has none any more.
+pub type Change = (HostPattern, Option<Arc<HostTable>>);
 
 /// The tables of all hosts.
 #[derive(Debug, Default)]
@@ -22,15 +26,34 @@ impl Snapshot {
     /// Takes the tables; of two for one pattern the later one. With `poison` every request is denied.
     #[must_use]
     pub fn new(tables: impl IntoIterator<Item = (HostPattern, Arc<HostTable>)>, poison: Option<Poison>) -> Self {
-        let mut snapshot = Self { poison, ..Self::default() };
-        for (pattern, table) in tables {
+        let empty = Self { poison, ..Self::default() };
+        empty.amended(tables.into_iter().map(|(pattern, table)| (pattern, Some(table))))
+    }
+
+    /// The same with other tables for some hosts.
+    #[must_use]
+    pub fn amended(&self, changes: impl IntoIterator<Item = Change>) -> Self {
+        let Self { exact, wildcards, any, poison } = self;
+        let mut next =
+            Self { exact: exact.clone(), wildcards: wildcards.clone(), any: any.clone(), poison: poison.clone() };
+        for (pattern, table) in changes {
             match pattern {
-                HostPattern::Exact(name) => drop(snapshot.exact.insert(name, table)),
-                HostPattern::Wildcard(suffix) => drop(snapshot.wildcards.insert(suffix, table)),
-                HostPattern::Any => snapshot.any = Some(table),
+                HostPattern::Exact(name) => put(&mut next.exact, name, table),
+                HostPattern::Wildcard(suffix) => put(&mut next.wildcards, suffix, table),
+                HostPattern::Any => next.any = table,
             }
         }
-        snapshot
+        next
+    }
+
+    /// The table of just this pattern.
+    #[must_use]
+    pub fn at(&self, pattern: &HostPattern) -> Option<&Arc<HostTable>> {
+        match pattern {
+            HostPattern::Exact(name) => self.exact.get(name),
+            HostPattern::Wildcard(suffix) => self.wildcards.get(suffix),
+            HostPattern::Any => self.any.as_ref(),
+        }
     }
 
     /// The table for a host: its own, else that of the longest wildcard, else that of `*`.
@@ -67,5 +90,12 @@ impl Snapshot {
         let mut all: Vec<_> = exact.chain(wildcards).chain(any).collect();
         all.sort_by(|(left, _), (right, _)| left.cmp(right));
         all
+    }
+}
+
+fn put(tables: &mut Tables, name: Arc<str>, table: Option<Arc<HostTable>>) {
+    match table {
+        Some(table) => drop(tables.insert(name, table)),
+        None => drop(tables.remove(&name)),
     }
 }

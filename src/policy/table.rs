@@ -80,7 +80,7 @@ impl HostTable {
 fn side(policies: &[Arc<Policy>], mode: Mode) -> Option<Side> {
     let mut of_mode = policies.iter().filter(|policy| policy.mode == mode).peekable();
     of_mode.peek()?;
-    let mut side = Side::default();
+    let (mut side, mut all) = (Side::default(), Vec::new());
     for policy in of_mode {
         if side.poison.is_none() {
             side.poison.clone_from(&policy.poison);
@@ -89,9 +89,10 @@ fn side(policies: &[Arc<Policy>], mode: Mode) -> Option<Side> {
             || policy.routes.iter().map(|route| Place { policy: Arc::clone(policy), route: Arc::clone(route) });
         // Within one policy, too, a route whose methods cannot be read may have been meant for any of them.
         let unclear = |place: &Place| place.route.methods == Methods::Unknown;
-        places().filter(unclear).for_each(|place| side.tree.add(&place));
-        places().filter(|place| !unclear(place)).for_each(|place| side.tree.add(&place));
+        all.extend(places().filter(unclear));
+        all.extend(places().filter(|place| !unclear(place)));
     }
+    side.tree = Tree::of(&all);
     side.is_tangled = side.tree.longest_walk() > MAX_WALK;
     if side.is_tangled {
         side.poison.get_or_insert_with(|| Poison(TANGLED.into()));

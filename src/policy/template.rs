@@ -5,7 +5,6 @@
 //! `/f/a/b`, not `/f`.
 
 use std::fmt;
-use std::sync::Arc;
 
 use super::path::{Canonical, lenient, parameters_at};
 
@@ -16,21 +15,21 @@ pub const MAX_SEGMENTS: usize = 64;
 
 /// One segment. The order is precedence from the left: a literal beats a parameter beats the rest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Segment {
+pub enum Segment<'t> {
     /// What is left of the path.
     Rest,
     /// One non-empty segment.
     Param,
     /// Exactly this.
-    Literal(Box<str>),
+    Literal(&'t str),
 }
 
 /// A template.
+///
+/// INVARIANT: every segment of the text is one that [`segment`] takes, so that a brace tells a parameter from a literal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathTemplate {
-    text: Arc<str>,
-    segments: Box<[Segment]>,
-    names: Box<[(usize, Box<str>)]>,
+    text: Box<str>,
 }
 
 /// Why a text is not a template.
@@ -71,37 +70,43 @@ impl PathTemplate {
             return Err(TemplateFault::TooLong);
         }
         let last = parts.len().saturating_sub(1);
-        let (mut segments, mut names) = (Vec::new(), Vec::<(usize, Box<str>)>::new());
+        let mut names = Vec::new();
         for (at, part) in parts.into_iter().enumerate() {
             let (segment, name) = segment(part, at == last)?;
             if let Some(name) = name {
-                if names.iter().any(|(_, taken)| **taken == *name) {
+                if names.contains(&name) {
                     return Err(TemplateFault::Twice(name.into()));
                 }
                 if segment == Segment::Rest && at != last {
                     return Err(TemplateFault::RestNotLast(name.into()));
                 }
-                names.push((at, name.into()));
+                names.push(name);
             }
-            segments.push(segment);
         }
-        Ok(Self { text: text.into(), segments: segments.into(), names: names.into() })
+        Ok(Self { text: text.into() })
     }
 
     /// The segments, without names: two templates with equal shapes cover the same paths.
     #[must_use]
-    pub fn shape(&self) -> &[Segment] {
-        &self.segments
+    pub fn shape(&self) -> Vec<Segment<'_>> {
+        self.segments().map(Part::segment).collect()
+    }
+
+    fn segments(&self) -> impl Iterator<Item = Part<'_>> {
+        super::path::segments(&self.text).map(Part::of)
     }
 
     /// Names and values of the parameters in a path that the template covers.
     pub fn params<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.names.iter().map(move |(at, name)| {
-            let value = match self.segments.get(*at) {
-                Some(Segment::Rest) => path.strip_prefix('/').unwrap_or(path).splitn(at.saturating_add(1), '/').last(),
-                Some(Segment::Param | Segment::Literal(_)) | None => super::path::segments(path).nth(*at),
+        self.segments().enumerate().filter_map(move |(at, part)| {
+            let (name, value) = match part {
+                Part::Rest(name) => {
+                    (name, path.strip_prefix('/').unwrap_or(path).splitn(at.saturating_add(1), '/').last())
+                }
+                Part::Param(name) => (name, super::path::segments(path).nth(at)),
+                Part::Literal(_) => return None,
             };
-            (&**name, value.unwrap_or_default())
+            Some((name, value.unwrap_or_default()))
         })
     }
 
@@ -118,7 +123,29 @@ impl fmt::Display for PathTemplate {
     }
 }
 
-fn segment(part: &str, last: bool) -> Result<(Segment, Option<&str>), TemplateFault> {
+/// One segment of a sound template, with the name of its parameter.
+enum Part<'t> {
+    Rest(&'t str),
+    Param(&'t str),
+    Literal(&'t str),
+}
+
+impl<'t> Part<'t> {
+    fn of(text: &'t str) -> Self {
+        let inner = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        inner.map_or(Self::Literal(text), |inner| inner.strip_prefix('*').map_or(Self::Param(inner), Self::Rest))
+    }
+
+    const fn segment(self) -> Segment<'t> {
+        match self {
+            Self::Rest(_) => Segment::Rest,
+            Self::Param(_) => Segment::Param,
+            Self::Literal(text) => Segment::Literal(text),
+        }
+    }
+}
+
+fn segment(part: &str, last: bool) -> Result<(Segment<'_>, Option<&str>), TemplateFault> {
     if !part.contains(['{', '}']) {
         return literal(part, last).map(|segment| (segment, None));
     }
@@ -136,10 +163,10 @@ fn segment(part: &str, last: bool) -> Result<(Segment, Option<&str>), TemplateFa
     Ok((segment, Some(name)))
 }
 
-fn literal(part: &str, last: bool) -> Result<Segment, TemplateFault> {
+fn literal(part: &str, last: bool) -> Result<Segment<'_>, TemplateFault> {
     let fault = |why: String| Err(TemplateFault::NotCanonical(part.to_owned(), why));
     if part.is_empty() {
-        return if last { Ok(Segment::Literal(part.into())) } else { fault("an empty segment; remove a slash".into()) };
+        return if last { Ok(Segment::Literal(part)) } else { fault("an empty segment; remove a slash".into()) };
     }
     if parameters_at(part).is_some() {
         return fault("`;` never matches a literal; use a parameter".into());
@@ -150,7 +177,7 @@ fn literal(part: &str, last: bool) -> Result<Segment, TemplateFault> {
     let path = format!("/{part}");
     match Canonical::parse(path.as_bytes()) {
         Ok(canonical) => match lenient(canonical.as_str().trim_start_matches('/')) {
-            plain if plain == part => Ok(Segment::Literal(part.into())),
+            plain if plain == part => Ok(Segment::Literal(part)),
             plain => fault(format!("write `{plain}`")),
         },
         Err(why) => fault(why.to_string()),

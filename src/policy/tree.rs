@@ -2,7 +2,9 @@
 //!
 //! From the left, a literal beats a parameter beats the rest (the order of [`Segment`], reversed). The walk goes back
 //! when a branch ends early, so that `/a/b/x` finds `/a/{p}/x` beside `/a/b/y`. A lookup hashes each segment once for
-//! each branch that is open; how many other templates there are does not matter.
+//! each branch that is open, or compares it with a few; how many other templates there are does not matter.
+//!
+//! A tree is built whole from all routes, and never changed, so that each node takes no more room than it needs.
 //!
 //! A path meets each node at most once, but nested templates with a literal and a parameter at every level could all be
 //! open at once. [`Tree::longest_walk`] tells how many nodes one path can meet; a table with more than [`MAX_WALK`] is
@@ -28,10 +30,53 @@ pub struct Tree {
 
 #[derive(Debug, Default)]
 struct Node {
-    literals: HashMap<Box<str>, Node, foldhash::fast::RandomState>,
+    literals: Literals,
     param: Option<Box<Node>>,
-    rest: Option<Slot>,
-    here: Option<Slot>,
+    rest: Option<Box<Slot>>,
+    here: Option<Box<Slot>>,
+}
+
+/// Up to so many literals are compared instead of hashed: a hash table of a few takes several times their room.
+const FEW: usize = 16;
+
+/// The literals of one node.
+#[derive(Debug)]
+enum Literals {
+    /// In order.
+    Few(Box<[(Box<str>, Node)]>),
+    #[expect(clippy::box_collection, reason = "nearly every node has few, and should not take the room of many")]
+    Many(Box<HashMap<Box<str>, Node, foldhash::fast::RandomState>>),
+}
+
+impl Default for Literals {
+    fn default() -> Self {
+        Self::Few(Box::default())
+    }
+}
+
+impl Literals {
+    /// Takes them, in order.
+    fn of(all: Vec<(Box<str>, Node)>) -> Self {
+        if all.len() <= FEW { Self::Few(all.into()) } else { Self::Many(Box::new(all.into_iter().collect())) }
+    }
+
+    fn get(&self, wanted: &str) -> Option<&Node> {
+        match self {
+            Self::Few(all) => {
+                let at = all.binary_search_by(|(text, _)| (**text).cmp(wanted)).ok()?;
+                all.get(at).map(|(_, node)| node)
+            }
+            Self::Many(all) => all.get(wanted),
+        }
+    }
+
+    fn longest_walk(&self) -> usize {
+        let longest = match self {
+            Self::Few(all) => all.iter().map(|(_, node)| node.longest_walk()).max(),
+            Self::Many(all) => all.values().map(Node::longest_walk).max(),
+        };
+        longest.unwrap_or(0)
+    }
 }
 
 /// How the segments of a path are compared.
@@ -47,17 +92,12 @@ pub enum Reading {
 type Visit<'v, 'a> = &'v mut dyn FnMut(&'a Slot) -> ControlFlow<()>;
 
 impl Tree {
-    /// Adds a route at its template; see [`Slot::add`] for which of several routes wins.
-    pub(super) fn add(&mut self, place: &Place) {
-        let mut node = &mut self.root;
-        for segment in place.route.template.shape() {
-            node = match segment {
-                Segment::Literal(text) => node.literals.entry(text.clone()).or_default(),
-                Segment::Param => node.param.get_or_insert_default(),
-                Segment::Rest => return node.rest.get_or_insert_default().add(place),
-            };
-        }
-        node.here.get_or_insert_default().add(place);
+    /// The tree of these routes, from the oldest to the youngest; see [`Slot`] for which of several at one template wins.
+    pub(super) fn of(places: &[Place]) -> Self {
+        let mut planted: Vec<_> = places.iter().map(|place| (place.route.template.shape(), place)).collect();
+        // Stable: those of one template stay in their order.
+        planted.sort_by(|(left, _), (right, _)| left.cmp(right));
+        Self { root: Node::of(&planted, 0) }
     }
 
     /// The most specific template that covers the path.
@@ -90,9 +130,28 @@ impl Tree {
     }
 }
 
+type Planted<'p> = (Vec<Segment<'p>>, &'p Place);
+
 impl Node {
+    /// The node of templates that agree in so many segments. They are in order, and each has so many at least.
+    fn of(planted: &[Planted<'_>], depth: usize) -> Self {
+        let (mut node, mut literals) = (Self::default(), Vec::new());
+        let slot = |group: &[Planted<'_>]| Some(Box::new(Slot::of(group.iter().map(|(_, place)| *place))));
+        for group in planted.chunk_by(|(left, _), (right, _)| left.get(depth) == right.get(depth)) {
+            let below = || Self::of(group, depth.saturating_add(1));
+            match group.first().and_then(|(shape, _)| shape.get(depth)) {
+                None => node.here = slot(group),
+                Some(Segment::Rest) => node.rest = slot(group),
+                Some(Segment::Param) => node.param = Some(Box::new(below())),
+                Some(Segment::Literal(text)) => literals.push(((*text).into(), below())),
+            }
+        }
+        node.literals = Literals::of(literals);
+        node
+    }
+
     fn longest_walk(&self) -> usize {
-        let literal = self.literals.values().map(Self::longest_walk).max().unwrap_or(0);
+        let literal = self.literals.longest_walk();
         let param = self.param.as_ref().map_or(0, |node| node.longest_walk());
         literal.saturating_add(param).saturating_add(1)
     }
@@ -130,7 +189,7 @@ fn literal(segment: &str, reading: Reading) -> Option<Cow<'_, str>> {
 
 fn walk<'a>(node: &'a Node, mut rest: Rest<'_>, visit: Visit<'_, 'a>) -> ControlFlow<()> {
     let Some((segment, literal)) = rest.next() else {
-        return node.here.as_ref().map_or(ControlFlow::Continue(()), visit);
+        return node.here.as_deref().map_or(ControlFlow::Continue(()), visit);
     };
     // No template has longer ones; hashing those of a stranger again and again would be for nothing.
     let literal = literal.filter(|literal| literal.len() <= MAX_TEMPLATE);
@@ -142,5 +201,5 @@ fn walk<'a>(node: &'a Node, mut rest: Rest<'_>, visit: Visit<'_, 'a>) -> Control
     {
         walk(next, rest, &mut *visit)?;
     }
-    node.rest.as_ref().map_or(ControlFlow::Continue(()), visit)
+    node.rest.as_deref().map_or(ControlFlow::Continue(()), visit)
 }

@@ -114,7 +114,9 @@ impl Scale {
         };
         let entry = protected.allow.get(clause.index);
         let challenge = match shortfall {
-            Shortfall::Scope => entry.and_then(|entry| entry.scopes.clone()).map(Challenge::Scopes),
+            Shortfall::Scope => {
+                entry.and_then(|entry| entry.scopes.as_ref()).map(|scopes| Challenge::Scopes(scopes.to_vec()))
+            }
             Shortfall::StepUp => {
                 entry.and_then(|entry| missing_context(entry, caller)).map(|id| Challenge::AuthContext(id.into()))
             }

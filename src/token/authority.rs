@@ -1,5 +1,7 @@
 //! What is known of an issuer: its name, which keys speak for it, and how keys are bound to tenants.
 
+use std::sync::Arc;
+
 use super::jwks::{Key, KeySet};
 use crate::clock::UnixTime;
 use crate::identity::TenantId;
@@ -11,7 +13,7 @@ const PLACEHOLDER: &str = "{tenantid}";
 
 /// An issuer as metadata gives it, perhaps with the literal `{tenantid}` in it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct IssuerTemplate(Box<str>);
+pub struct IssuerTemplate(Arc<str>);
 
 impl IssuerTemplate {
     /// Takes an issuer as it stands.
@@ -24,6 +26,16 @@ impl IssuerTemplate {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether `issuer` is that of one tenant.
+    #[must_use]
+    pub fn is_of(&self, tenant: TenantId, issuer: &str) -> bool {
+        let tenant = tenant.text();
+        let mut parts = self.0.split(PLACEHOLDER);
+        let start = parts.next().and_then(|start| issuer.strip_prefix(start));
+        let rest = parts.fold(start, |rest, part| rest?.strip_prefix(tenant.as_str())?.strip_prefix(part));
+        rest.is_some_and(str::is_empty)
     }
 
     /// The issuer of one tenant.
@@ -53,7 +65,7 @@ pub struct Authority {
 impl Authority {
     /// Compares `iss`.
     pub(super) fn issued(&self, issuer: &str, tenant: TenantId) -> Result<(), TokenRejection> {
-        if self.issuer.of(tenant) == issuer {
+        if self.issuer.is_of(tenant, issuer) {
             return Ok(());
         }
         Err(foreign(issuer, tenant, self.other_version.as_ref()))
@@ -69,17 +81,17 @@ impl Authority {
             });
         };
         let foreign = |detail| Err(TokenRejection::new(ReasonCode::KeyIssuerMismatch, detail));
-        if key
-            .issuer
-            .as_ref()
-            .is_some_and(|issuer| IssuerTemplate::new(issuer).of(tenant) != self.key_issuer.of(tenant))
-        {
+        if key.issuer.as_deref().is_some_and(|issuer| !self.is_key_issuer(issuer, tenant)) {
             return foreign("the key's `issuer` is another");
         }
         match (&key.cloud_instance, &self.cloud_instance) {
             (Some(of_key), Some(of_cloud)) if of_key != of_cloud => foreign("the key is of another cloud"),
             (Some(_), Some(_)) | (Some(_) | None, None) | (None, Some(_)) => Ok(key),
         }
+    }
+
+    fn is_key_issuer(&self, issuer: &str, tenant: TenantId) -> bool {
+        issuer == self.key_issuer.as_str() || self.key_issuer.is_of(tenant, &IssuerTemplate::new(issuer).of(tenant))
     }
 }
 
@@ -97,7 +109,7 @@ pub(super) fn same_flow(wanted: Option<&str>, found: Option<&str>) -> Result<(),
 
 /// Why an issuer that is not the expected one is refused: it may be that of the other token version.
 pub(super) fn foreign(issuer: &str, tenant: TenantId, other_version: Option<&IssuerTemplate>) -> TokenRejection {
-    if other_version.is_some_and(|other| other.of(tenant) == issuer) {
+    if other_version.is_some_and(|other| other.is_of(tenant, issuer)) {
         TokenRejection::new(ReasonCode::VersionMismatch, "the issuer of the other token version")
     } else {
         TokenRejection::new(ReasonCode::IssuerMismatch, "`iss` is not the tenant's issuer")

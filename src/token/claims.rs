@@ -2,26 +2,16 @@
 //!
 //! Nothing here is believed yet. Values may select a configured issuer, and nothing else, before the signature holds.
 
-use serde_json::{Map, Value};
-
 use crate::clock::UnixTime;
 use crate::identity::{Groups, Guid, TenantId};
 use crate::reason::ReasonCode;
 
 use super::Version;
-use super::json::{self, JsonFault};
+use super::fields::{Field, Fields, whole};
+use super::json::{self, Json, JsonFault};
 use super::rejection::{Detail, TokenRejection};
 
-const MAX_ITEMS: usize = 1024;
-const MAX_ITEM: usize = 256;
-const MAX_SCP: usize = 4 * 1024;
-/// The largest integer that every JSON implementation keeps exact.
-const MAX_TIME: i64 = 1 << 53;
-
-/// The claims that must be there, in the order in which their absence is reported.
-const REQUIRED: [&str; 9] = ["iss", "aud", "exp", "nbf", "iat", "ver", "tid", "sub", "oid"];
-
-/// Every claim that is read: no other spelling of these may stand beside them.
+/// Every claim that is read or tells of another: no other spelling of these may stand beside them.
 const READ: [&str; 34] = [
     "iss",
     "aud",
@@ -59,22 +49,63 @@ const READ: [&str; 34] = [
     "acr",
 ];
 
-const STRINGS: [&str; 16] = [
-    "iss", "aud", "ver", "tid", "sub", "oid", "azp", "appid", "idtyp", "scp", "uti", "sid", "azpacr", "appidacr",
-    "tfp", "acr",
-];
-const LISTS: [&str; 6] = ["roles", "groups", "wids", "acrs", "xms_cc", "amr"];
-const TIMES: [&str; 4] = ["exp", "nbf", "iat", "auth_time"];
-
 fn no(reason: ReasonCode, detail: Detail) -> TokenRejection {
     TokenRejection::new(reason, detail)
 }
 
-/// A payload whose claims have the right types.
+/// What a payload says, of the right types.
 pub(super) struct Payload {
-    claims: Map<String, Value>,
     pub(super) version: Version,
     pub(super) tenant: TenantId,
+    /// `iss`.
+    pub(super) issuer: Box<str>,
+    /// `aud`.
+    pub(super) audience: Box<str>,
+    /// `oid`.
+    pub(super) object: Box<str>,
+    /// Whether `sub` is `oid`.
+    pub(super) own_subject: bool,
+    pub(super) azp: Option<Box<str>>,
+    pub(super) appid: Option<Box<str>>,
+    pub(super) idtyp: Option<Idtyp>,
+    /// `scp`, split on spaces, sorted, without repetition.
+    pub(super) scopes: Box<[Box<str>]>,
+    /// Sorted, without repetition, as all lists.
+    pub(super) roles: Box<[Box<str>]>,
+    pub(super) groups: Groups,
+    /// `acrs`.
+    pub(super) auth_contexts: Box<[Box<str>]>,
+    /// `xms_cc` holds `cp1`.
+    pub(super) can_step_up: bool,
+    /// `auth_time`.
+    pub(super) authenticated_at: Option<UnixTime>,
+    pub(super) times: Times,
+    /// `uti`.
+    pub(super) token_id: Option<Box<str>>,
+    /// `sid`.
+    pub(super) session_id: Option<Box<str>>,
+    /// The user flow of a B2C token: `tfp`, or `acr` as custom policies name it.
+    pub(super) user_flow: Option<Box<str>>,
+    /// `cnf` is there.
+    pub(super) bound_to_key: bool,
+    /// A claim is there that only ID tokens have.
+    pub(super) of_id_token: bool,
+}
+
+/// `idtyp`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Idtyp {
+    App,
+    User,
+    Other,
+}
+
+/// `iat`, `nbf` and `exp`.
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    pub(super) issued: UnixTime,
+    pub(super) not_before: UnixTime,
+    pub(super) expires: UnixTime,
 }
 
 impl Payload {
@@ -87,143 +118,103 @@ impl Payload {
             JsonFault::TooDeep => no(ReasonCode::PayloadNotObject, "nested too deep"),
         })?;
         // Microsoft's validator refuses a second `tid` in other case; so do we, for every claim that is read.
-        if json::two_spellings(&claims, &READ) {
+        if claims.two_spellings(&READ) {
             return Err(no(ReasonCode::ClaimDuplicate, "a claim in two spellings"));
         }
-        if let Some(missing) = REQUIRED.iter().find(|name| !claims.contains_key(**name)) {
-            return Err(no(ReasonCode::ClaimMissing, missing));
-        }
-        types(&claims)?;
-        let version = match claims.get("ver").and_then(Value::as_str) {
-            Some("1.0") => Version::V1,
-            Some("2.0") => Version::V2,
-            Some(_) | None => {
-                return Err(no(ReasonCode::VersionUnsupported, "`ver` is neither 1.0 nor 2.0"));
-            }
+        let fields = Fields::of(claims);
+        fields.check()?;
+        let version = match text(&fields.ver) {
+            "1.0" => Version::V1,
+            "2.0" => Version::V2,
+            _ => return Err(no(ReasonCode::VersionUnsupported, "`ver` is neither 1.0 nor 2.0")),
         };
         if !versions.contains(&version) {
             return Err(no(ReasonCode::VersionUnsupported, "the application does not accept this token version"));
         }
-        let tenant = claims
-            .get("tid")
-            .and_then(Value::as_str)
-            .and_then(Guid::parse)
+        let tenant = Guid::parse(text(&fields.tid))
             .ok_or_else(|| no(ReasonCode::TenantInvalid, "`tid` is not a canonical GUID"))?;
-        Ok(Self { claims, version, tenant })
+        Ok(Self::of(&fields, version, tenant))
     }
 
-    /// A claim of type string; empty if absent.
-    pub(super) fn text(&self, name: &str) -> &str {
-        self.claims.get(name).and_then(Value::as_str).unwrap_or_default()
-    }
-
-    /// An optional claim of type string.
-    pub(super) fn optional(&self, name: &str) -> Option<&str> {
-        self.claims.get(name).and_then(Value::as_str)
-    }
-
-    /// The user flow of a B2C token: `tfp`, or `acr` as custom policies name it.
-    pub(super) fn user_flow(&self) -> Option<&str> {
-        self.optional("tfp").or_else(|| self.optional("acr"))
-    }
-
-    /// Whether the claim is there, with whatever value.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.claims.contains_key(name)
-    }
-
-    /// A time; `exp`, `nbf` and `iat` are always there.
-    pub(super) fn time(&self, name: &str) -> Option<UnixTime> {
-        self.claims.get(name).and_then(Value::as_i64).map(UnixTime)
-    }
-
-    /// A list of strings, sorted, without repetition.
-    pub(super) fn list(&self, name: &str) -> Box<[Box<str>]> {
-        sorted(self.items(name).map(Box::from).collect())
-    }
-
-    fn items(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.claims.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
-    }
-
-    /// `scp`, split on spaces.
-    pub(super) fn scopes(&self) -> Box<[Box<str>]> {
-        sorted(self.text("scp").split(' ').filter(|scope| !scope.is_empty()).map(Box::from).collect())
-    }
-
-    /// `groups`. Too many to list, or listed by name instead of id, and membership is not known.
-    pub(super) fn groups(&self) -> Groups {
-        let named = self.claims.get("_claim_names").is_some_and(|names| names.get("groups").is_some());
-        let marked = self.claims.get("hasgroups").is_some_and(|marker| *marker != Value::Bool(false));
-        if named || marked {
-            return Groups::Overage;
+    fn of(fields: &Fields<'_>, version: Version, tenant: TenantId) -> Self {
+        let time = |field| UnixTime(whole(field));
+        Self {
+            version,
+            tenant,
+            issuer: text(&fields.iss).into(),
+            audience: text(&fields.aud).into(),
+            object: text(&fields.oid).into(),
+            own_subject: text(&fields.oid) == text(&fields.sub),
+            azp: optional(&fields.azp),
+            appid: optional(&fields.appid),
+            idtyp: fields.idtyp.as_ref().and_then(Json::text).map(Idtyp::of),
+            scopes: sorted(text(&fields.scp).split(' ').filter(|scope| !scope.is_empty())),
+            roles: sorted(items(&fields.roles)),
+            groups: groups(fields),
+            auth_contexts: sorted(items(&fields.acrs)),
+            can_step_up: items(&fields.xms_cc).any(|capability| capability.eq_ignore_ascii_case("cp1")),
+            authenticated_at: fields.auth_time.as_ref().and_then(Json::whole).map(UnixTime),
+            times: Times { issued: time(&fields.iat), not_before: time(&fields.nbf), expires: time(&fields.exp) },
+            token_id: optional(&fields.uti),
+            session_id: optional(&fields.sid),
+            user_flow: optional(&fields.tfp).or_else(|| optional(&fields.acr)),
+            bound_to_key: fields.cnf.is_some(),
+            of_id_token: [&fields.nonce, &fields.c_hash, &fields.at_hash].iter().any(|field| field.is_some()),
         }
-        let ids: Option<Vec<Guid>> = self.items("groups").map(|id| Guid::parse(&id.to_ascii_lowercase())).collect();
-        match ids {
-            Some(mut ids) => {
-                ids.sort_unstable();
-                ids.dedup();
-                Groups::Known(ids.into())
-            }
-            None => Groups::Overage,
-        }
-    }
-
-    /// The whole payload.
-    pub(super) fn into_claims(self) -> Map<String, Value> {
-        self.claims
     }
 }
 
-fn sorted(mut list: Vec<Box<str>>) -> Box<[Box<str>]> {
+impl Idtyp {
+    fn of(text: &str) -> Self {
+        match text {
+            "app" => Self::App,
+            "user" => Self::User,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A claim of type string; empty if absent.
+fn text<'f>(field: &'f Field<'_>) -> &'f str {
+    field.as_ref().and_then(Json::text).unwrap_or_default()
+}
+
+/// An optional claim of type string.
+fn optional(field: &Field<'_>) -> Option<Box<str>> {
+    field.as_ref().and_then(Json::text).map(Box::from)
+}
+
+fn items<'f>(field: &'f Field<'_>) -> impl Iterator<Item = &'f str> + Clone {
+    field.as_ref().and_then(Json::items).into_iter().flatten().filter_map(Json::text)
+}
+
+/// Counts first: what is kept should take no more room than it needs.
+fn sorted<'f>(items: impl Iterator<Item = &'f str> + Clone) -> Box<[Box<str>]> {
+    let mut list: Vec<Box<str>> = Vec::with_capacity(items.clone().count());
+    list.extend(items.map(Box::from));
     list.sort_unstable();
     list.dedup();
     list.into()
 }
 
-fn types(claims: &Map<String, Value>) -> Result<(), TokenRejection> {
-    let wrong = |name: Detail| no(ReasonCode::ClaimTypeInvalid, name);
-    for name in STRINGS {
-        let limit = if name == "scp" { MAX_SCP } else { MAX_ITEM };
-        if claims.get(name).is_some_and(|value| !is_text(value, limit)) {
-            return Err(wrong(name));
+/// `groups`. Too many to list, or listed by name instead of id, and membership is not known.
+fn groups(fields: &Fields<'_>) -> Groups {
+    let named = matches!(&fields.claim_names, Some(Json::Object(names)) if names.has("groups"));
+    let marked = fields.hasgroups.as_ref().is_some_and(|marker| *marker != Json::Bool(false));
+    if named || marked {
+        return Groups::Overage;
+    }
+    match items(&fields.groups).map(guid).collect::<Option<Vec<Guid>>>() {
+        Some(mut ids) => {
+            ids.sort_unstable();
+            ids.dedup();
+            Groups::Known(ids.into())
         }
+        None => Groups::Overage,
     }
-    for name in TIMES {
-        let whole = |value: &Value| value.as_i64().is_some_and(|time| (0..MAX_TIME).contains(&time));
-        if claims.get(name).is_some_and(|value| !whole(value)) {
-            return Err(wrong(name));
-        }
-    }
-    for name in LISTS {
-        if claims.get(name).is_some_and(|value| !is_list(value)) {
-            return Err(wrong(name));
-        }
-    }
-    if claims.get("_claim_names").is_some_and(|names| !names.is_object()) {
-        return Err(wrong("_claim_names"));
-    }
-    if claims.get("hasgroups").is_some_and(|marker| !marker.is_boolean()) {
-        return Err(wrong("hasgroups"));
-    }
-    // Two empty ones would be equal, and equality is the mark of an app.
-    for name in ["sub", "oid"] {
-        if claims.get(name).is_some_and(|value| value == "") {
-            return Err(wrong(name));
-        }
-    }
-    let time = |name| claims.get(name).and_then(Value::as_i64).unwrap_or_default();
-    if time("exp") <= time("nbf") {
-        return Err(wrong("exp"));
-    }
-    Ok(())
 }
 
-/// A string of bounded length without control characters.
-fn is_text(value: &Value, limit: usize) -> bool {
-    value.as_str().is_some_and(|text| text.len() <= limit && !text.chars().any(char::is_control))
-}
-
-fn is_list(value: &Value) -> bool {
-    value.as_array().is_some_and(|list| list.len() <= MAX_ITEMS && list.iter().all(|item| is_text(item, MAX_ITEM)))
+/// The id of a group, in whatever case.
+fn guid(text: &str) -> Option<Guid> {
+    Guid::parse(text).or_else(|| Guid::parse(&text.to_ascii_lowercase()))
 }

@@ -1,10 +1,8 @@
 //! The JOSE header (RFC 7515 §4): what must be there, and everything that must not.
 
-use serde_json::{Map, Value};
-
 use crate::reason::ReasonCode;
 
-use super::json::{self, JsonFault};
+use super::json::{self, Json, JsonFault, Object};
 use super::rejection::{Detail, TokenRejection};
 
 /// Longest key id, in bytes; longer ones are in no key set.
@@ -30,50 +28,50 @@ pub(super) fn parse(bytes: &[u8], allow_missing_typ: bool) -> Result<Header, Tok
         JsonFault::NotObject => no(ReasonCode::HeaderInvalid, "not an object"),
         JsonFault::TooDeep => no(ReasonCode::HeaderInvalid, "nested too deep"),
     })?;
-    if json::two_spellings(&header, &READ) {
+    if header.two_spellings(&READ) {
         return Err(no(ReasonCode::HeaderDuplicate, "a member in two spellings"));
     }
     algorithm(&header)?;
-    if header.contains_key("crit") || header.contains_key("b64") {
+    if header.has("crit") || header.has("b64") {
         return Err(no(ReasonCode::HeaderCritUnsupported, "`crit` or `b64` in the header"));
     }
-    if header.contains_key("enc") || header.contains_key("zip") {
+    if header.has("enc") || header.has("zip") {
         return Err(no(ReasonCode::HeaderInvalid, "`enc` or `zip` in a signed token"));
     }
     content_type(&header)?;
     token_type(&header, allow_missing_typ)?;
     let kid = key_id(&header)?;
-    if header.contains_key("nonce") {
+    if header.has("nonce") {
         return Err(no(ReasonCode::TokenGraphNonce, "`nonce` in the header"));
     }
     Ok(Header { kid })
 }
 
-fn algorithm(header: &Map<String, Value>) -> Result<(), TokenRejection> {
+fn algorithm(header: &Object<'_>) -> Result<(), TokenRejection> {
     match header.get("alg") {
-        Some(Value::String(alg)) if alg == "RS256" => Ok(()),
-        Some(Value::String(_)) => Err(no(ReasonCode::AlgNotAllowed, "`alg` is not RS256")),
+        Some(Json::Text(alg)) if alg == "RS256" => Ok(()),
+        Some(Json::Text(_)) => Err(no(ReasonCode::AlgNotAllowed, "`alg` is not RS256")),
         Some(_) => Err(no(ReasonCode::HeaderInvalid, "`alg` is not a string")),
         None => Err(no(ReasonCode::AlgNotAllowed, "no `alg`")),
     }
 }
 
-fn content_type(header: &Map<String, Value>) -> Result<(), TokenRejection> {
+fn content_type(header: &Object<'_>) -> Result<(), TokenRejection> {
     match header.get("cty") {
         None => Ok(()),
-        Some(Value::String(cty)) if !media_type(cty).eq_ignore_ascii_case("jwt") => Ok(()),
+        Some(Json::Text(cty)) if !media_type(cty).eq_ignore_ascii_case("jwt") => Ok(()),
         Some(_) => Err(no(ReasonCode::HeaderInvalid, "`cty` announces a nested token")),
     }
 }
 
-fn token_type(header: &Map<String, Value>, allow_missing: bool) -> Result<(), TokenRejection> {
+fn token_type(header: &Object<'_>, allow_missing: bool) -> Result<(), TokenRejection> {
     match header.get("typ") {
-        Some(Value::String(typ))
+        Some(Json::Text(typ))
             if media_type(typ).eq_ignore_ascii_case("jwt") || media_type(typ).eq_ignore_ascii_case("at+jwt") =>
         {
             Ok(())
         }
-        Some(Value::String(_)) => Err(no(ReasonCode::TypNotAllowed, "`typ` is neither JWT nor at+jwt")),
+        Some(Json::Text(_)) => Err(no(ReasonCode::TypNotAllowed, "`typ` is neither JWT nor at+jwt")),
         Some(_) => Err(no(ReasonCode::HeaderInvalid, "`typ` is not a string")),
         None if allow_missing => Ok(()),
         None => Err(no(ReasonCode::TypNotAllowed, "no `typ`")),
@@ -88,11 +86,11 @@ fn media_type(text: &str) -> &str {
     }
 }
 
-fn key_id(header: &Map<String, Value>) -> Result<Box<str>, TokenRejection> {
+fn key_id(header: &Object<'_>) -> Result<Box<str>, TokenRejection> {
     match header.get("kid") {
-        Some(Value::String(kid)) if kid.is_empty() => Err(no(ReasonCode::KidMissing, "empty `kid`")),
-        Some(Value::String(kid)) if kid.len() > MAX_KID => Err(no(ReasonCode::HeaderInvalid, "`kid` too long")),
-        Some(Value::String(kid)) => Ok(kid.as_str().into()),
+        Some(Json::Text(kid)) if kid.is_empty() => Err(no(ReasonCode::KidMissing, "empty `kid`")),
+        Some(Json::Text(kid)) if kid.len() > MAX_KID => Err(no(ReasonCode::HeaderInvalid, "`kid` too long")),
+        Some(Json::Text(kid)) => Ok(Box::from(&**kid)),
         Some(_) => Err(no(ReasonCode::HeaderInvalid, "`kid` is not a string")),
         None => Err(no(ReasonCode::KidMissing, "no `kid`")),
     }

@@ -7,28 +7,28 @@ use crate::identity::CallerKind;
 use crate::reason::ReasonCode;
 
 use super::Version;
-use super::claims::Payload;
+use super::claims::{Idtyp, Payload};
 use super::rejection::{Detail, TokenRejection};
 
 fn no(reason: ReasonCode, detail: Detail) -> TokenRejection {
     TokenRejection::new(reason, detail)
 }
 
-/// The client and the kind of the caller.
-pub(super) fn tell(payload: &Payload) -> Result<(Box<str>, CallerKind), TokenRejection> {
-    if payload.has("cnf") {
+/// Takes the client, and tells the kind of the caller.
+pub(super) fn tell(payload: &mut Payload) -> Result<(Box<str>, CallerKind), TokenRejection> {
+    if payload.bound_to_key {
         return Err(no(ReasonCode::TokenPopUnsupported, "`cnf` binds the token to a key"));
     }
-    if ["nonce", "c_hash", "at_hash"].iter().any(|name| payload.has(name)) {
+    if payload.of_id_token {
         return Err(no(ReasonCode::TokenNotAccessToken, "a claim that only ID tokens have"));
     }
     let client = client(payload)?;
-    Ok((client.into(), kind(payload)?))
+    Ok((client, kind(payload)?))
 }
 
-fn client(payload: &Payload) -> Result<&str, TokenRejection> {
-    let (azp, appid) = (payload.optional("azp"), payload.optional("appid"));
-    if let (Some(azp), Some(appid)) = (azp, appid)
+fn client(payload: &mut Payload) -> Result<Box<str>, TokenRejection> {
+    let (azp, appid) = (payload.azp.take(), payload.appid.take());
+    if let (Some(azp), Some(appid)) = (&azp, &appid)
         && azp != appid
     {
         return Err(no(ReasonCode::TokenTypeConflict, "`azp` and `appid` differ"));
@@ -43,18 +43,17 @@ fn client(payload: &Payload) -> Result<&str, TokenRejection> {
 }
 
 fn kind(payload: &Payload) -> Result<CallerKind, TokenRejection> {
-    let delegated = !payload.scopes().is_empty();
-    let own_subject = payload.text("oid") == payload.text("sub");
-    match (payload.optional("idtyp"), delegated, own_subject) {
-        (Some("app"), true, _) => Err(no(ReasonCode::TokenTypeConflict, "an app token with scopes")),
-        (Some("app"), false, _) | (None, false, true) => Ok(CallerKind::Workload),
-        (Some("user"), _, true) | (None, true, true) => {
+    let delegated = !payload.scopes.is_empty();
+    match (payload.idtyp, delegated, payload.own_subject) {
+        (Some(Idtyp::App), true, _) => Err(no(ReasonCode::TokenTypeConflict, "an app token with scopes")),
+        (Some(Idtyp::App), false, _) | (None, false, true) => Ok(CallerKind::Workload),
+        (Some(Idtyp::User), _, true) | (None, true, true) => {
             Err(no(ReasonCode::TokenTypeConflict, "a user token whose `oid` is its `sub`"))
         }
-        (Some("user") | None, true, false) => Ok(CallerKind::User),
-        (Some("user") | None, false, false) => {
+        (Some(Idtyp::User) | None, true, false) => Ok(CallerKind::User),
+        (Some(Idtyp::User) | None, false, false) => {
             Err(no(ReasonCode::TokenNotAccessToken, "neither scopes nor the mark of an app"))
         }
-        (Some(_), _, _) => Err(no(ReasonCode::PrincipalTypeDenied, "`idtyp` is neither user nor app")),
+        (Some(Idtyp::Other), _, _) => Err(no(ReasonCode::PrincipalTypeDenied, "`idtyp` is neither user nor app")),
     }
 }

@@ -8,6 +8,7 @@ mod authority;
 mod claims;
 pub mod cloud;
 mod crypto;
+mod fields;
 mod header;
 mod json;
 pub mod jwks;

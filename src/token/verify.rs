@@ -9,7 +9,7 @@ use crate::identity::{Caller, CallerKind, Claims, TenantId};
 use crate::reason::ReasonCode;
 
 use super::authority::{self, Authority};
-use super::claims::Payload;
+use super::claims::{Payload, Times};
 use super::header::{self, Header};
 use super::kind;
 use super::metadata;
@@ -91,9 +91,9 @@ impl Unverified<'_> {
     /// # Errors
     /// `version_mismatch`, `issuer_mismatch`.
     pub fn expects(&self, source: &Discovery) -> Result<(), TokenRejection> {
-        let issuer = self.payload.text("iss");
+        let issuer = &self.payload.issuer;
         if metadata::may_issue(source, issuer) {
-            return authority::same_flow(source.user_flow.as_deref(), self.payload.user_flow());
+            return authority::same_flow(source.user_flow.as_deref(), self.payload.user_flow.as_deref());
         }
         Err(authority::foreign(issuer, self.tenant(), source.other_version.as_ref()))
     }
@@ -102,28 +102,28 @@ impl Unverified<'_> {
     ///
     /// # Errors
     /// The first reason in the order above.
-    pub fn verify(self, authority: &Authority, now: UnixTime) -> Result<Caller, TokenRejection> {
+    pub fn verify(mut self, authority: &Authority, now: UnixTime) -> Result<Caller, TokenRejection> {
         self.issued(authority)?;
         let key = authority.key(&self.header.kid, self.tenant(), now)?;
         if !key.signed(&self.segments.signature, self.segments.signed) {
             return Err(no(ReasonCode::SignatureInvalid, "RS256"));
         }
         self.audience()?;
-        let caller_times = times(&self.payload);
-        in_time(&caller_times, self.profile, now)?;
-        let (client, kind) = kind::tell(&self.payload)?;
-        let caller = caller(self.payload, client, kind);
+        in_time(&self.payload.times, self.profile, now)?;
+        let (client, kind) = kind::tell(&mut self.payload)?;
+        let claims = Claims::of(self.segments.payload.into());
+        let caller = caller(self.payload, (client, kind), claims);
         admissible(&caller, self.profile)?;
         Ok(caller)
     }
 
     fn issued(&self, authority: &Authority) -> Result<(), TokenRejection> {
-        authority.issued(self.payload.text("iss"), self.tenant())?;
-        authority::same_flow(authority.user_flow.as_deref(), self.payload.user_flow())
+        authority.issued(&self.payload.issuer, self.tenant())?;
+        authority::same_flow(authority.user_flow.as_deref(), self.payload.user_flow.as_deref())
     }
 
     fn audience(&self) -> Result<(), TokenRejection> {
-        let audience = self.payload.text("aud");
+        let audience = &*self.payload.audience;
         let own = *audience == *self.profile.client_id;
         let listed = self.profile.audiences.iter().any(|listed| **listed == *audience);
         let accepted = match self.payload.version {
@@ -133,17 +133,6 @@ impl Unverified<'_> {
         let graph = GRAPH.contains(&audience.strip_suffix('/').unwrap_or(audience));
         if accepted && !graph { Ok(()) } else { Err(no(ReasonCode::AudienceMismatch, "`aud` is not this application")) }
     }
-}
-
-struct Times {
-    issued: UnixTime,
-    not_before: UnixTime,
-    expires: UnixTime,
-}
-
-fn times(payload: &Payload) -> Times {
-    let time = |name| payload.time(name).unwrap_or_default();
-    Times { issued: time("iat"), not_before: time("nbf"), expires: time("exp") }
 }
 
 fn in_time(times: &Times, profile: &Profile, now: UnixTime) -> Result<(), TokenRejection> {
@@ -168,29 +157,29 @@ fn in_time(times: &Times, profile: &Profile, now: UnixTime) -> Result<(), TokenR
 /// # Errors
 /// `token_expired`, or, if the clock went back, `token_not_yet_valid`.
 pub fn recheck(caller: &Caller, profile: &Profile, now: UnixTime) -> Result<(), TokenRejection> {
-    let not_before = caller.claims.0.get("nbf").and_then(serde_json::Value::as_i64).map_or(caller.issued_at, UnixTime);
-    let times = Times { issued: caller.issued_at, not_before, expires: caller.expires_at };
+    let Caller { issued_at: issued, not_before, expires_at: expires, .. } = *caller;
+    let times = Times { issued, not_before, expires };
     in_time(&times, profile, now)
 }
 
-fn caller(payload: Payload, client: Box<str>, kind: CallerKind) -> Caller {
-    let time = times(&payload);
+fn caller(payload: Payload, (client, kind): (Box<str>, CallerKind), claims: Claims) -> Caller {
     Caller {
         tenant: payload.tenant,
-        subject: payload.text("oid").into(),
+        subject: payload.object,
         client,
         kind,
-        roles: payload.list("roles"),
-        scopes: payload.scopes(),
-        groups: payload.groups(),
-        auth_contexts: payload.list("acrs"),
-        can_step_up: payload.list("xms_cc").iter().any(|capability| capability.eq_ignore_ascii_case("cp1")),
-        authenticated_at: payload.time("auth_time"),
-        token_id: payload.optional("uti").map(Box::from),
-        session_id: payload.optional("sid").map(Box::from),
-        issued_at: time.issued,
-        expires_at: time.expires,
-        claims: Claims(payload.into_claims()),
+        roles: payload.roles,
+        scopes: payload.scopes,
+        groups: payload.groups,
+        auth_contexts: payload.auth_contexts,
+        can_step_up: payload.can_step_up,
+        authenticated_at: payload.authenticated_at,
+        token_id: payload.token_id,
+        session_id: payload.session_id,
+        issued_at: payload.times.issued,
+        not_before: payload.times.not_before,
+        expires_at: payload.times.expires,
+        claims,
     }
 }
 

@@ -8,7 +8,7 @@ use super::source::{Complaint, Source};
 pub(crate) const STOREYS: [&[&str]; 7] = [
     &["main"],
     &["cli"],
-    &["admin", "admission", "cluster", "delivery", "demo", "emulator", "entra", "envoy", "files"],
+    &["admin", "admission", "cluster", "delivery", "demo", "doctor", "emulator", "entra", "envoy", "files"],
     &["audit", "authorize", "metrics", "tls"],
     &["api"],
     &["policy", "token"],
@@ -28,7 +28,7 @@ const ASIDE: [(&str, &str); 5] = [
 ];
 
 /// Rooms that know no outside world: no I/O, no clock, no threads, no tasks, no log.
-const PURE: [&str; 7] = ["api", "policy", "token", "clock", "identity", "reason", "request"];
+const PURE: [&str; 8] = ["api", "doctor", "policy", "token", "clock", "identity", "reason", "request"];
 
 /// Crates that are somebody's outside world, and the rooms where they stop.
 const FOREIGN: [(&str, &[&str]); 20] = [
@@ -47,7 +47,7 @@ const FOREIGN: [(&str, &[&str]); 20] = [
     ("prost", &["envoy", "delivery"]),
     ("rcgen", &["emulator", "tls"]),
     ("regex_automata", &["policy"]),
-    ("reqwest", &["entra", "demo"]),
+    ("reqwest", &["entra", "demo", "cli"]),
     ("saphyr", &["cli", "emulator"]),
     ("saphyr_parser", &["files"]),
     ("tonic", &["envoy", "delivery"]),

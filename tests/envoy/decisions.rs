@@ -31,10 +31,10 @@ pub(crate) fn permit(cause: Cause) -> Verdict {
     let access = match cause {
         Cause::AllowEntry { index } => Access::Entries {
             allow: (0..=index).map(|at| if at == index { entry() } else { nobody() }).collect(),
-            deny: Vec::new(),
+            deny: Arc::default(),
         },
         Cause::AnonymousRoute => Access::Anonymous,
-        Cause::Preflight | Cause::ShadowOnly => Access::Entries { allow: Vec::new(), deny: Vec::new() },
+        Cause::Preflight | Cause::ShadowOnly => Access::Entries { allow: Arc::default(), deny: Arc::default() },
     };
     let verdict = decided(access, cause);
     match &verdict {
@@ -46,7 +46,7 @@ pub(crate) fn permit(cause: Cause) -> Verdict {
 
 /// An entry that nobody meets.
 fn nobody() -> Entry {
-    Entry { roles: Some(vec!["Nobody".into()]), ..Entry::default() }
+    Entry { roles: Some(["Nobody".into()].into()), ..Entry::default() }
 }
 
 fn decided(access: Access, cause: Cause) -> Verdict {
@@ -63,7 +63,7 @@ fn decided(access: Access, cause: Cause) -> Verdict {
         preflight: Preflight::Allow,
         application: Some(ApplicationId("shop/orders-api".into())),
         group_overage: GroupOverage::Deny,
-        deny: Ok(Vec::new()),
+        deny: Ok(Arc::default()),
         routes: vec![Arc::new(route)],
         poison: None,
     };
@@ -131,6 +131,7 @@ pub(crate) fn caller() -> Caller {
         token_id: Some("uti-1".into()),
         session_id: None,
         issued_at: UnixTime(0),
+        not_before: UnixTime(0),
         expires_at: UnixTime(3600),
         claims: Claims::default(),
     }

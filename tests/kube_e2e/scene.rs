@@ -252,7 +252,7 @@ impl Scene {
 
     /// A shared gateway that watches the API server.
     pub(crate) async fn gateway(&self) -> Running {
-        let kubeconfig = self.kubeconfig("entrance-server").await;
+        let kubeconfig = self.kubeconfig("entrance-gateway").await;
         Running {
             server: Server::serve(&["--kube", "--kubeconfig", &kubeconfig]).await,
             host: self.host.clone(),
@@ -270,7 +270,7 @@ impl Scene {
 
     pub(crate) async fn controller_with(&self, more: &[&str]) -> Running {
         let kubeconfig = self.kubeconfig("entrance-controller").await;
-        let gateway = format!("{}/entrance-server", self.namespace);
+        let gateway = format!("{}/entrance-gateway", self.namespace);
         let flags = ["--kubeconfig", &kubeconfig, "--lease-namespace", &self.namespace, "--gateway", &gateway];
         let server = Server::run("controller", &[&flags, more].concat(), "xds").await;
         let running = Running { server, host: self.host.clone(), _token: None };
@@ -280,7 +280,7 @@ impl Scene {
 
     /// A shared gateway that a controller feeds.
     pub(crate) async fn fed_gateway(&self, controller: &Running) -> Running {
-        let token = self.server.account_token(&self.namespace, "entrance-server", &["entrance"]).await;
+        let token = self.server.account_token(&self.namespace, "entrance-gateway", &["entrance"]).await;
         self.fed(&controller.address(), &token, &[]).await
     }
 

@@ -31,7 +31,7 @@ fn texts(list: &[&str]) -> Box<[Box<str>]> {
 }
 
 pub(crate) fn claims(value: Value) -> Claims {
-    Claims(value.as_object().unwrap().clone())
+    value.as_object().unwrap().clone().into()
 }
 
 pub(crate) fn world() -> World {
@@ -49,6 +49,7 @@ pub(crate) fn world() -> World {
         token_id: None,
         session_id: None,
         issued_at: NOW,
+        not_before: NOW,
         expires_at: NOW.plus(3600),
         claims: claims(json!({
             "acct": 1, "acr": "1", "ratio": 0.5, "on": true, "none": null, "wids": ["w1", "w2"], "deep": {"er": [1, {"x": "y"}]},

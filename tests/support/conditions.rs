@@ -28,7 +28,7 @@ fn known_groups(facts: &Facts<'_>) -> Option<Vec<String>> {
 }
 
 fn acct(facts: &Facts<'_>) -> Option<i64> {
-    facts.caller.claims.0.get("acct").and_then(serde_json::Value::as_i64)
+    facts.caller.claims.members()?.get("acct").and_then(serde_json::Value::as_i64)
 }
 
 /// The table.

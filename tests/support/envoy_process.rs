@@ -108,7 +108,8 @@ impl Bootstrap {
 pub(crate) struct Envoy {
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    admin: SocketAddr,
+    /// Its admin port.
+    pub(crate) admin: SocketAddr,
     access_log: PathBuf,
     _process: Process,
 }
@@ -161,7 +162,8 @@ pub(crate) async fn text(admin: SocketAddr, path: &str) -> Option<String> {
     CLIENT.get(format!("http://{admin}{path}")).send().await.ok()?.text().await.ok()
 }
 
-fn binary() -> PathBuf {
+/// The Envoy to test with.
+pub(crate) fn binary() -> PathBuf {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/bin");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::iter::once(tools).chain(std::env::split_paths(&path));

@@ -11,7 +11,7 @@ use proptest::collection::vec;
 use proptest::option::{of, weighted};
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use crate::conditions::{CONDITIONS, GROUP};
 use crate::world::{AccessPlan, Ask, EntryPlan, PolicyPlan, RoutePlan, Token, World};
@@ -233,8 +233,9 @@ pub(crate) fn caller() -> impl Strategy<Value = Caller> {
             token_id: None,
             session_id: None,
             issued_at: NOW,
+            not_before: NOW,
             expires_at: NOW.plus(3600),
-            claims: Claims(acct.map(|acct| ("acct".to_owned(), json!(acct))).into_iter().collect()),
+            claims: Claims::from(Map::from_iter(acct.map(|acct| ("acct".to_owned(), json!(acct))))),
         }
     })
 }

@@ -300,7 +300,7 @@ enum Holds {
     No(usize, &'static str, Vec<String>),
 }
 
-fn entries(spot: Spot<'_>, lists: [&Vec<Entry>; 3], caller: &Caller, read: &Read<'_>) -> Said {
+fn entries(spot: Spot<'_>, lists: [&Arc<[Entry]>; 3], caller: &Caller, read: &Read<'_>) -> Said {
     let facts = |entry: &Entry| entry_holds(entry, spot, caller, read);
     let [guardrails, refuse, admit] = lists;
     let refusals: Vec<(String, Holds)> = numbered("spec.deny", guardrails)

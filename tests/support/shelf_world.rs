@@ -89,7 +89,9 @@ pub(crate) fn said(reading: &Reading) -> Vec<String> {
     let policies = reading.library.as_ref().map(|library| {
         let policies = library.resources.of(entrance::api::object::Kind::AccessPolicy);
         policies
-            .map(|policy| format!("{} {}", policy.id.name, policy.body["spec"]["routes"][0]["path"].as_str().unwrap()))
+            .map(|policy| {
+                format!("{} {}", policy.id.name, policy.body()["spec"]["routes"][0]["path"].as_str().unwrap())
+            })
             .collect()
     });
     let problems = reading.problems.iter().map(ToString::to_string);

@@ -141,7 +141,7 @@ impl Rules {
 
 impl PolicyPlan {
     fn build(&self) -> Policy {
-        let entries = |plans: &[EntryPlan]| plans.iter().map(EntryPlan::build).collect::<Vec<_>>();
+        let entries = |plans: &[EntryPlan]| plans.iter().map(EntryPlan::build).collect::<Arc<[Entry]>>();
         let route = |plan: &RoutePlan| {
             let access = match &plan.access {
                 AccessPlan::Anonymous => Access::Anonymous,
@@ -167,7 +167,7 @@ impl PolicyPlan {
     }
 }
 
-fn owned(list: Option<&Vec<&'static str>>) -> Option<Vec<Box<str>>> {
+fn owned(list: Option<&Vec<&'static str>>) -> Option<Box<[Box<str>]>> {
     list.map(|list| list.iter().map(|item| (*item).into()).collect())
 }
 
@@ -175,13 +175,13 @@ impl EntryPlan {
     pub(crate) fn build(&self) -> Entry {
         Entry {
             callers: self.callers,
-            tenants: self.tenants.clone(),
+            tenants: self.tenants.clone().map(Into::into),
             clients: owned(self.clients.as_ref()),
             roles: owned(self.roles.as_ref()),
             all_roles: owned(self.all_roles.as_ref()),
             scopes: owned(self.scopes.as_ref()),
-            groups: self.groups.clone(),
-            when: self.when.map(|source| Condition::compile(source).unwrap()),
+            groups: self.groups.clone().map(Into::into),
+            when: self.when.map(|source| Box::new(Condition::compile(source).unwrap())),
             max_session_age: self.max_session_age,
             auth_contexts: owned(self.auth_contexts.as_ref()),
         }
@@ -268,7 +268,7 @@ impl fmt::Debug for Token {
                 write!(f, " oid {} client {} roles {:?}", caller.subject, caller.client, caller.roles)?;
                 write!(f, " scopes {:?} {:?} acrs {:?}", caller.scopes, caller.groups, caller.auth_contexts)?;
                 write!(f, " step-up {} auth_time {:?}", caller.can_step_up, caller.authenticated_at)?;
-                write!(f, " claims {:?}", caller.claims.0)
+                write!(f, " claims {:?}", caller.claims.members())
             }
         }
     }

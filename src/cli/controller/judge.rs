@@ -159,14 +159,15 @@ impl Lasting {
 
 impl Period {
     fn of_grant(object: &Object) -> Self {
-        let approved = object.body.get("spec").and_then(|spec| spec.get("approved")) == Some(&Value::Bool(true));
+        let approved = object.body().get("spec").and_then(|spec| spec.get("approved")) == Some(&Value::Bool(true));
         let hindered = (!approved).then_some("nothing is lent before `approved` is true");
         Self { hindered, from: moment(object, "notBefore"), until: moment(object, "expiresAt"), end: "the roles end" }
     }
 
     /// A revocation has done its work when the last token that it is about has ended by itself.
     fn of_revocation(object: &Object, profiles: &HashMap<&str, &Arc<Profile>>) -> Self {
-        let reference = object.body.get("spec").and_then(|spec| spec.pointer("/applicationRef/name"));
+        let body = object.body();
+        let reference = body.get("spec").and_then(|spec| spec.pointer("/applicationRef/name"));
         let name = format!("{}/{}", object.id.namespace, reference.and_then(Value::as_str).unwrap_or_default());
         let profile = profiles.get(&*name);
         let hindered = profile.is_none().then_some("there is no such application, or it is invalid");
@@ -197,7 +198,7 @@ impl Period {
 }
 
 fn moment(object: &Object, field: &str) -> Option<UnixTime> {
-    let at: jiff::Timestamp = object.body.get("spec")?.get(field)?.as_str()?.parse().ok()?;
+    let at: jiff::Timestamp = object.body().get("spec")?.get(field)?.as_str()?.parse().ok()?;
     Some(UnixTime(at.as_second()))
 }
 

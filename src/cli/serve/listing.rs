@@ -69,7 +69,7 @@ fn route(route: &Route) -> Value {
     let methods = match &route.methods {
         Methods::All => json!("*"),
         Methods::Unknown => Value::Null,
-        Methods::Only(methods) => json!(methods),
+        Methods::Only(methods) => methods.iter().map(|method| &**method).collect(),
     };
     let count = |entries: &[Entry]| entries.len();
     let (access, allow, deny, poison) = match &route.access {

@@ -48,14 +48,14 @@ fn narrow(count: usize) -> u32 {
 /// INVARIANT: entries stand in the order of the document, each before what it contains; `end` is the first entry behind
 /// that, and so greater than the entry's own position.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lines(Vec<Entry>);
+pub struct Lines(pub(super) Vec<Entry>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
+pub(super) struct Entry {
     /// The name of a member; `None` for an element of a list, and for the document itself.
-    name: Option<Arc<str>>,
-    at: Place,
-    end: usize,
+    pub(super) name: Option<Arc<str>>,
+    pub(super) at: Place,
+    pub(super) end: usize,
 }
 
 impl Lines {

@@ -44,7 +44,7 @@ pub(super) fn of(names: &Names, facts: &Facts<'_>) -> Result<Vec<(&'static str, 
     };
     whole("request", &|name| request(facts, name))?;
     whole("caller", &|name| caller(facts.caller, name))?;
-    whole("claims", &|name| facts.caller.claims.0.get(name).map(claim))?;
+    whole("claims", &|name| claims(facts.caller, name))?;
     if names.has("params") {
         values.push(("params", params(facts)?));
     }
@@ -155,9 +155,10 @@ fn now(now: UnixTime) -> Outcome {
     Ok(Value::Timestamp(at.fixed_offset()))
 }
 
-fn claim(value: &serde_json::Value) -> Outcome {
+fn claims(caller: &Caller, name: &str) -> Option<Outcome> {
+    let Some(members) = caller.claims.members() else { return Some(Err(ConditionError)) };
     let mut left = MAX_VALUE;
-    json(value, &mut left)
+    members.get(name).map(|value| json(value, &mut left))
 }
 
 fn json(value: &serde_json::Value, left: &mut u64) -> Outcome {

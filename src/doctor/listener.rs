@@ -1,0 +1,100 @@
+//! Listeners, their filter chains, and the settings of the connection manager by which a request has one reading.
+
+use std::net::IpAddr;
+
+use super::config::Config;
+use super::filters::{self, Chain};
+use super::node::Node;
+use super::routes;
+use super::{Findings, Place, Rule};
+
+/// The admin port.
+pub(super) fn admin(admin: &Node<'_>, findings: &mut Findings) {
+    let Some(socket) = admin.at(&["address", "socket_address"]) else { return };
+    let address = socket.text("address");
+    if !is_loopback(address) {
+        let place = Place::of("admin port");
+        findings.add(Rule::AdminOpen, (&place, &socket, "address"), format!("listens on `{address}`"));
+    }
+}
+
+/// Whether an address can be reached from this machine only.
+pub(super) fn is_loopback(address: &str) -> bool {
+    address == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// One listener.
+pub(super) fn examine(listener: &Node<'_>, config: &Config<'_>, findings: &mut Findings) {
+    let place = Place::of(format!("listener `{}`", listener.text("name")));
+    for (at, chain) in listener.list("filter_chains").iter().enumerate() {
+        let name = chain.text("name");
+        let name = if name.is_empty() { at.to_string() } else { format!("`{name}`") };
+        examine_chain(chain, (config, &place.then(format!("filter chain {name}"))), findings);
+    }
+    if let Some(chain) = listener.field("default_filter_chain") {
+        examine_chain(&chain, (config, &place.then("default filter chain")), findings);
+    }
+    if let Some((_, manager)) = listener.at(&["api_listener"]).and_then(|api| api.typed("api_listener")) {
+        examine_manager(&manager, (config, &place), findings);
+    }
+}
+
+fn examine_chain(chain: &Node<'_>, (config, place): (&Config<'_>, &Place), findings: &mut Findings) {
+    for filter in chain.list("filters") {
+        match filter.typed("typed_config") {
+            Some(("HttpConnectionManager", manager)) => examine_manager(&manager, (config, place), findings),
+            Some(("TcpProxy", proxy)) => {
+                let found = format!("connections go to cluster `{}` as they are", proxy.text("cluster"));
+                findings.add(Rule::NotHttp, (place, &filter, ""), found);
+            }
+            Some(_) | None => {}
+        }
+    }
+}
+
+fn examine_manager(manager: &Node<'_>, (config, place): (&Config<'_>, &Place), findings: &mut Findings) {
+    let chain = Chain::of(manager, config);
+    filters::examine(&chain, (manager, config, place), findings);
+    if chain.checks().next().is_some() {
+        one_reading(manager, place, findings);
+    }
+    for upgrade in manager.list("upgrade_configs") {
+        let own = upgrade.list("filters");
+        if !own.is_empty() && Chain::of_upgrade(&own, config).checks().next().is_none() {
+            let found =
+                format!("`{}` has {} filters, and ext_authz is none of them", upgrade.text("upgrade_type"), own.len());
+            findings.add(Rule::UpgradeUnchecked, (place, &upgrade, "filters"), found);
+        }
+    }
+    routes::examine(manager, (&chain, config, place), findings);
+}
+
+/// What makes Envoy, the check and the upstream read a request in one way.
+fn one_reading(manager: &Node<'_>, place: &Place, findings: &mut Findings) {
+    let mut missing = |rule, field: &str, found: &str| findings.add(rule, (place, manager, field), found);
+    if !manager.is_on("normalize_path") {
+        missing(
+            Rule::PathNotNormalized,
+            "normalize_path",
+            "dot segments reach the check and the upstream as they were sent",
+        );
+    }
+    if !manager.is_on("merge_slashes") {
+        missing(Rule::SlashesNotMerged, "merge_slashes", "`//` stays `//`");
+    }
+    match manager.text("path_with_escaped_slashes_action") {
+        "REJECT_REQUEST" | "UNESCAPE_AND_REDIRECT" => {}
+        "UNESCAPE_AND_FORWARD" => {
+            missing(Rule::EscapedSlashes, "path_with_escaped_slashes_action", "`%2F` becomes `/` on the way");
+        }
+        _ => missing(Rule::EscapedSlashes, "path_with_escaped_slashes_action", "`%2F` and `%5C` pass as they are"),
+    }
+    let common = manager.field("common_http_protocol_options");
+    let underscores = common.map_or("", |common| common.text("headers_with_underscores_action"));
+    if !matches!(underscores, "REJECT_REQUEST" | "DROP_HEADER") {
+        missing(Rule::Underscores, "common_http_protocol_options", "names such as `x_entrance_roles` pass");
+    }
+    if !manager.is_on("use_remote_address") {
+        missing(Rule::RemoteAddress, "use_remote_address", "the client's address is taken from `x-forwarded-for`");
+    }
+}

@@ -1,0 +1,140 @@
+//! What is looked for: the name of each rule, how grave it is, and what to do about it.
+
+/// How grave a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Something to know. Nothing need be wrong.
+    Note,
+    /// One safeguard less, or an outage waiting to happen.
+    Warning,
+    /// A fault: requests pass unchecked, or are checked for something else than what the upstream gets.
+    Error,
+}
+
+impl Severity {
+    /// The word for it, that of SARIF's `level`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+macro_rules! rules {
+    ($($(#[doc = $doc:literal])+ $name:ident = ($id:literal, $severity:ident, $remedy:literal);)+) => {
+        /// What can be wrong with a proxy.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Rule {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Rule {
+            /// All rules.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The name, in kebab-case; never changed.
+            #[must_use]
+            pub const fn id(self) -> &'static str {
+                match self { $(Self::$name => $id,)+ }
+            }
+
+            /// How grave it is.
+            #[must_use]
+            pub const fn severity(self) -> Severity {
+                match self { $(Self::$name => Severity::$severity,)+ }
+            }
+
+            /// What to do about it.
+            #[must_use]
+            pub const fn remedy(self) -> &'static str {
+                match self { $(Self::$name => $remedy,)+ }
+            }
+
+            /// What it is, in a sentence.
+            #[must_use]
+            pub const fn summary(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+rules! {
+    /// A connection manager has no external authorization at all.
+    NoCheck = ("no-check", Error, "add `envoy.filters.http.ext_authz` before every filter that relies on it, or take the listener away");
+    /// A filter chain forwards connections without looking at requests.
+    NotHttp = ("not-http", Warning, "use the HTTP connection manager with ext_authz, or make sure that nothing protected is behind this chain");
+    /// Errors of the authorizer count as permits.
+    FailureModeAllow = ("failure-mode-allow", Error, "set `failure_mode_allow: false`: otherwise a stopped authorizer means that everybody passes");
+    /// The filter is off unless a route switches it on.
+    FilterDisabled = ("filter-disabled", Warning, "remove `disabled: true` from the filter, so that a route added later is protected, too");
+    /// The filter is asked for a share of the requests only.
+    FilterSampled = ("filter-sampled", Error, "remove `filter_enabled`, or set it to 100 % without a runtime key that can lower it");
+    /// The filter is asked only for requests that other filters mark.
+    FilterConditional = ("filter-conditional", Warning, "make sure that the condition covers everything protected; requests that do not meet it pass unchecked");
+    /// Decisions are recorded, and not enforced.
+    ShadowMode = ("shadow-mode", Error, "remove `shadow_mode`; use `mode: Shadow` in a policy to try one out");
+    /// A filter that cannot be loaded is left out in silence.
+    OptionalFilter = ("optional-filter", Error, "remove `is_optional: true` from the filter");
+    /// A filter comes from a server, and what it does until it has come or if it fails is not a refusal.
+    UnseenFilter = ("unseen-filter", Warning, "give the dump of a proxy that has received the filter (`/config_dump`), and no default configuration that lets requests pass");
+    /// A route, virtual host or weighted cluster switches the check off.
+    RouteUnprotected = ("route-unprotected", Error, "remove the override and let a policy say `anonymous: true` for that path, so that identity headers are stripped and the access is recorded");
+    /// A route asks another authorizer, or none that is known.
+    RouteElsewhere = ("route-elsewhere", Warning, "remove the override of the service, or make sure that this authorizer has the same policies");
+    /// Routes come from a server and are not in the document.
+    UnseenRoutes = ("unseen-routes", Note, "give the answer of `/config_dump` of a running proxy, which holds the routes it has received");
+    /// An upgraded connection has filters of its own, without the check.
+    UpgradeUnchecked = ("upgrade-unchecked", Error, "remove `filters` from the upgrade, or put ext_authz first there, too");
+    /// A filter before the check can answer by itself.
+    AnswersBefore = ("answers-before", Error, "put the filter behind ext_authz");
+    /// A filter before the check may change or answer a request by code of its own.
+    CodeBefore = ("code-before", Warning, "put the filter behind ext_authz unless the check needs what it does; nobody checks what it answers itself");
+    /// A filter behind the check may change what was checked.
+    CodeAfter = ("code-after", Warning, "make sure that it changes neither path, method, host nor identity headers, or put it before ext_authz");
+    /// Something beside the authorizer writes identity headers.
+    IdentityOverwritten = ("identity-overwritten", Error, "do not add, set or remove `x-entrance-` headers: only the authorizer knows who is there");
+    /// A route is chosen by an identity header, before the check can have set it.
+    IdentityRoutes = ("identity-routes", Error, "do not match `x-entrance-` headers: routes are chosen before the check, by what the client sent");
+    /// The path is not normalised.
+    PathNotNormalized = ("path-not-normalized", Error, "set `normalize_path: true`: otherwise `/public/../admin` may be one path to the check and another to the upstream");
+    /// Repeated slashes are kept.
+    SlashesNotMerged = ("slashes-not-merged", Warning, "set `merge_slashes: true`: many servers take `//admin` for `/admin`");
+    /// Escaped slashes are kept or resolved.
+    EscapedSlashes = ("escaped-slashes", Warning, "set `path_with_escaped_slashes_action: REJECT_REQUEST`: servers disagree about `%2F` and `%5C`");
+    /// Header names with underscores pass.
+    Underscores = ("underscores", Warning, "set `common_http_protocol_options.headers_with_underscores_action: REJECT_REQUEST`: many servers take `x_user` for `x-user`");
+    /// Forwarded headers of clients are believed.
+    RemoteAddress = ("remote-address", Warning, "at the edge set `use_remote_address: true`; behind another proxy that you trust, leave it");
+    /// The check has no time limit of its own, or a long one.
+    Timeout = ("timeout", Warning, "set `grpc_service.timeout` to a fraction of a second, such as `0.25s`: defaults are between 200 ms and minutes");
+    /// The check has no time limit.
+    NoTimeout = ("no-timeout", Error, "set `grpc_service.timeout`: `0s` waits for ever, and requests pile up behind an authorizer that hangs");
+    /// No answer of the authorizer looks like a refusal.
+    StatusOnError = ("status-on-error", Note, "set `status_on_error: {code: ServiceUnavailable}`, so that clients and dashboards tell an outage from a refusal");
+    /// Header changes are not validated.
+    MutationsUnchecked = ("mutations-unchecked", Warning, "set `validate_mutations: true`: a value with a line break would split a header in two");
+    /// The authorizer may change any header.
+    MutationsUnlimited = ("mutations-unlimited", Note, "set `decoder_header_mutation_rules` with `disallow_all: true` and `allow_expression: {regex: \"x[-_]entrance[-_].*\"}`");
+    /// The route is chosen anew after the check.
+    RouteCacheCleared = ("route-cache-cleared", Error, "remove `clear_route_cache`: the new route would not be checked");
+    /// The protocol version is not V3.
+    ApiVersion = ("api-version", Error, "set `transport_api_version: V3`");
+    /// Envoy's second gRPC stack is used.
+    GoogleGrpc = ("google-grpc", Warning, "use `envoy_grpc` with a cluster: it has statistics, health checks and circuit breakers");
+    /// Headers that the authorizer needs are not sent to it.
+    HeadersWithheld = ("headers-withheld", Error, "let the header reach the authorizer, or leave `allowed_headers` and `disallowed_headers` out");
+    /// Request bodies are sent to the authorizer.
+    BodySent = ("body-sent", Note, "remove `with_request_body` unless the authorizer reads bodies: each request waits for its body, and larger ones are refused");
+    /// The authorizer's cluster is not there.
+    ClusterMissing = ("cluster-missing", Error, "name a cluster that exists: every check fails");
+    /// The authorizer's cluster does not speak HTTP/2.
+    ClusterNotHttp2 = ("cluster-not-http2", Error, "set `explicit_http_config: {http2_protocol_options: {}}` in the cluster: gRPC is HTTP/2, and every check fails");
+    /// Tokens travel to another machine in clear.
+    ClusterPlaintext = ("cluster-plaintext", Warning, "put TLS around it, or bring the authorizer to the same machine: the connection carries tokens");
+    /// The admin port is open to others.
+    AdminOpen = ("admin-open", Warning, "let `admin.address` be a loopback address or a Unix socket: whoever reaches it can end the proxy and read its configuration");
+}

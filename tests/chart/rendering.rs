@@ -1,0 +1,155 @@
+//! What the chart renders, and what it refuses to render.
+
+use std::collections::BTreeSet;
+
+use entrance::files::yaml;
+use serde_json::{Value, json};
+
+use super::api_server::{ADMIN, ApiServer};
+use super::golden::golden;
+use super::helm::{Helm, object, objects, root};
+use super::objects::Objects;
+use super::sets;
+
+#[test]
+fn each_set_of_values_renders_as_committed_and_the_same_each_time() {
+    let helm = Helm::offline();
+    for (name, file) in sets() {
+        let rendered = helm.renders(&["-f", &file]);
+        assert_eq!(rendered, helm.renders(&["-f", &file]), "{name}");
+        golden(&format!("tests/goldens/chart/{name}.yaml"), &rendered);
+        let linted = helm.prints(&["lint", "--strict", "charts/entrance", "-f", &file]);
+        assert!(linted.contains("0 chart(s) failed"), "{linted}");
+    }
+    let committed = std::fs::read_dir(root().join("tests/goldens/chart")).unwrap().count();
+    assert_eq!(committed, sets().len(), "a file for each, and no other");
+    helm.prints(&["lint", "--strict", "charts/entrance-crds"]);
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused_with_their_name() {
+    let helm = Helm::offline();
+    let refused = [
+        ("controller.replcas=3", "at '/controller': additional properties 'replcas' not allowed"),
+        ("controler.replicas=3", "additional properties 'controler' not allowed"),
+        ("controller.replicas=none", "at '/controller/replicas': got string, want integer"),
+        ("controller.replicas=0", "at '/controller/replicas': minimum: got 0, want 1"),
+        ("image.digest=sha256:short", "at '/image/digest': 'sha256:short' does not match pattern"),
+        ("image.repository=", "at '/image/repository': minLength"),
+        ("clouds={Germany}", "at '/clouds/0': value must be one of 'Public', 'USGovernment', 'China'"),
+        ("hostPins[0].host=orders.example.com", "at '/hostPins/0': missing property 'namespace'"),
+        ("gateway.audit=syslog", "at '/gateway/audit': 'syslog' does not match pattern"),
+        ("gateway.drainDelay=601", "at '/gateway/drainDelay': maximum: got 601, want 600"),
+        ("webhook.url=http://webhook.example.com", "at '/webhook/url': 'http://webhook.example.com' does not match"),
+        ("webhook.longestGrant=tomorrow", "at '/webhook/longestGrant': 'tomorrow' does not match pattern"),
+        ("webhook.timeoutSeconds=31", "at '/webhook/timeoutSeconds': maximum: got 31, want 30"),
+        ("injection.failurePolicy=Maybe", "at '/injection/failurePolicy': value must be one of 'Fail', 'Ignore'"),
+        ("certificates.provider=vault", "at '/certificates/provider': value must be one of"),
+        ("certificates.provider=secret", "at '/certificates/secretName': minLength: got 0, want 1"),
+        ("webhook.enabled=false", "at '/certificates/provider': value must be one of 'cert-manager', 'secret'"),
+        ("controller.resources.request.cpu=1", "additional properties 'request' not allowed"),
+    ];
+    for (value, complaint) in refused {
+        let found = helm.complains(&["template", "entrance", "charts/entrance", "--set", value]);
+        assert!(found.contains(complaint), "{value}: {found}");
+    }
+}
+
+/// The stand-ins for definitions of others.
+async fn definitions(server: &ApiServer) {
+    let client = server.client(ADMIN).await;
+    let to = Objects { client: &client, namespace: "", manager: "test", dry_run: false };
+    for entry in std::fs::read_dir(root().join("tests/chart/crds")).unwrap() {
+        let definition = yaml::parse(&std::fs::read(entry.unwrap().path()).unwrap()).unwrap().remove(0).body;
+        to.apply(&definition).await.unwrap();
+        let name = definition["metadata"]["name"].as_str().unwrap();
+        let all = kube::Api::all(client.clone());
+        let established = kube::runtime::conditions::is_crd_established();
+        kube::runtime::wait::await_condition(all, name, established).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_api_server_accepts_every_object_and_the_restricted_profile_every_pod() {
+    let server = ApiServer::shared().await;
+    definitions(server).await;
+    let client = server.client(ADMIN).await;
+    let restricted = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
+        "name": "entrance", "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+    }});
+    let to = Objects { client: &client, namespace: "entrance", manager: "test", dry_run: true };
+    Objects { dry_run: false, ..to }.apply(&restricted).await.unwrap();
+    let helm = Helm::offline();
+    for (name, file) in sets() {
+        let mut kinds = BTreeSet::new();
+        for object in objects(&helm.renders(&["-f", &file])) {
+            let kind = object["kind"].as_str().unwrap().to_owned();
+            to.apply(&object).await.unwrap_or_else(|error| panic!("{name}: {kind}: {error}"));
+            if kind == "Deployment" && name != "outside" {
+                let template = &object["spec"]["template"];
+                let mut metadata = template["metadata"].clone();
+                metadata["name"] = json!("pod");
+                // Nobody has made the class yet.
+                let mut pod =
+                    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]});
+                pod["spec"].as_object_mut().unwrap().remove("priorityClassName");
+                to.create(&pod).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+            }
+            kinds.insert(kind);
+        }
+        assert!(kinds.contains("Deployment") && kinds.contains("ClusterRole"), "{name}: {kinds:?}");
+    }
+    // The proof that the profile is enforced here.
+    let bare = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bare"}, "spec": {
+        "containers": [{"name": "app", "image": "app"}]}});
+    let refused = to.create(&bare).await.unwrap_err();
+    assert!(refused.contains("violates PodSecurity \"restricted:latest\""), "{refused}");
+}
+
+/// What each account may do: the scope of a binding, and a rule.
+fn permissions(objects: &[Value]) -> BTreeSet<(String, String, String)> {
+    let mut found = BTreeSet::new();
+    for binding in objects.iter().filter(|object| object["kind"].as_str().unwrap().ends_with("RoleBinding")) {
+        let role = &binding["roleRef"];
+        let role = object(objects, role["kind"].as_str().unwrap(), role["name"].as_str().unwrap());
+        for subject in binding["subjects"].as_array().unwrap() {
+            let account = subject["name"].as_str().unwrap().to_owned();
+            object(objects, "ServiceAccount", &account);
+            let scope = binding["metadata"]["namespace"].as_str().unwrap_or("everywhere");
+            for rule in role["rules"].as_array().unwrap() {
+                let mut rule = rule.clone();
+                rule["verbs"].as_array_mut().unwrap().sort_by_key(Value::to_string);
+                found.insert((account.clone(), scope.to_owned(), rule.to_string()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn its_roles_are_those_of_the_example() {
+    let chart = objects(&Helm::offline().renders(&["--set", "gateway.enabled=true"]));
+    let example = std::fs::read_to_string(root().join("examples/kubernetes/rbac.yaml")).unwrap();
+    let wanted = permissions(&objects(&example));
+    assert!(wanted.len() > 15, "{wanted:?}");
+    assert_eq!(permissions(&chart), wanted);
+}
+
+#[test]
+fn the_dashboard_asks_for_metrics_that_there_are() {
+    let dashboard = std::fs::read_to_string(root().join("charts/entrance/files/dashboard.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    let page = std::fs::read_to_string(root().join("docs/reference/metrics.md")).unwrap();
+    let expressions =
+        dashboard["panels"].as_array().unwrap().iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    let mut asked = BTreeSet::new();
+    for target in expressions {
+        let expression = target["expr"].as_str().unwrap();
+        let words = expression.split(|sign: char| !sign.is_alphanumeric() && sign != '_');
+        asked.extend(words.filter(|word| word.starts_with("entrance_")).map(|word| word.trim_end_matches("_bucket")));
+    }
+    assert!(asked.len() > 8, "{asked:?}");
+    for metric in asked {
+        assert!(page.contains(&format!("| `{metric}` |")), "{metric}");
+    }
+}

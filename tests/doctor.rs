@@ -1,0 +1,249 @@
+//! `entrance doctor` finds each fault of a corpus of configurations that Envoy accepts, finds none in those that we ship,
+//! and sees the same in a running Envoy as in its bootstrap.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(clippy::indexing_slicing, reason = "a missing element fails the test")]
+
+#[path = "support/children.rs"]
+#[expect(dead_code, reason = "more than these tests need")]
+mod children;
+#[path = "support/envoy_process.rs"]
+#[expect(dead_code, reason = "more than these tests need")]
+mod envoy_process;
+#[path = "support/program.rs"]
+#[expect(dead_code, reason = "no files of its own")]
+mod program;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use entrance::doctor::{Finding, Rule, examine};
+use entrance::files::yaml;
+use serde_json::{Value, json};
+
+use envoy_process::{Bootstrap, Envoy, binary};
+use program::{run, run_with};
+
+const SHIPPED: &str = include_str!("../examples/envoy/envoy.yaml");
+
+const HCM: &str = "static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+/// Places of the corpus, and what they stand for.
+const ALIASES: [(&str, &str); 4] = [
+    ("hcm", ""),
+    ("filters", "/http_filters"),
+    ("check", "/http_filters/0/typed_config"),
+    ("host", "/route_config/virtual_hosts/0"),
+];
+
+fn read(text: &str) -> Value {
+    yaml::parse(text.as_bytes()).unwrap().remove(0).body
+}
+
+fn pointer(place: &str) -> String {
+    let (first, rest) =
+        place.split_once('/').map_or((place, String::new()), |(first, rest)| (first, format!("/{rest}")));
+    if first == "cluster" {
+        return format!("/static_resources/clusters/0{rest}");
+    }
+    let alias = ALIASES.iter().find(|(name, _)| *name == first);
+    alias.map_or_else(|| format!("/{place}"), |(_, below)| format!("/{HCM}{below}{rest}"))
+}
+
+/// Where a pointer ends: what holds it, and its last step.
+fn parent<'v>(document: &'v mut Value, place: &str) -> (&'v mut Value, String) {
+    let pointer = pointer(place);
+    let (above, last) = pointer.rsplit_once('/').unwrap();
+    (document.pointer_mut(above).unwrap_or_else(|| panic!("no {above}")), last.to_owned())
+}
+
+/// The bad configuration of a case.
+fn made(case: &Value) -> Value {
+    let mut document = read(SHIPPED);
+    for place in case["remove"].as_array().into_iter().flatten() {
+        let (above, last) = parent(&mut document, place.as_str().unwrap());
+        let removed = match above {
+            Value::Array(items) => Some(items.remove(last.parse().unwrap())),
+            other => other.as_object_mut().unwrap().remove(&last),
+        };
+        assert!(removed.is_some(), "{place} is there");
+    }
+    for (place, value) in case["set"].as_object().into_iter().flatten() {
+        let (above, last) = parent(&mut document, place);
+        match above {
+            Value::Array(items) => {
+                let at: usize = last.parse().unwrap();
+                items.truncate(at);
+                items.push(value.clone());
+            }
+            other => {
+                other.as_object_mut().unwrap().insert(last, value.clone());
+            }
+        }
+    }
+    for (place, value) in case["insert"].as_object().into_iter().flatten() {
+        let (above, last) = parent(&mut document, place);
+        above.as_array_mut().unwrap().insert(last.parse().unwrap(), value.clone());
+    }
+    if case["wrap"] == true {
+        let check = document.pointer_mut(&pointer("check")).unwrap();
+        *check = matched(check.take());
+    }
+    document
+}
+
+/// A filter that runs only for requests with a header.
+fn matched(check: Value) -> Value {
+    let kinds = "type.googleapis.com/envoy";
+    json!({
+        "@type": format!("{kinds}.extensions.common.matching.v3.ExtensionWithMatcher"),
+        "extension_config": {"name": "check", "typed_config": check},
+        "xds_matcher": {"matcher_tree": {
+            "input": {"name": "header", "typed_config": {
+                "@type": format!("{kinds}.type.matcher.v3.HttpRequestHeaderMatchInput"), "header_name": "x-skip",
+            }},
+            "exact_match_map": {"map": {"yes": {"action": {"name": "skip", "typed_config": {
+                "@type": format!("{kinds}.extensions.filters.common.matcher.action.v3.SkipFilter"),
+            }}}}},
+        }},
+    })
+}
+
+fn described(finding: &Finding) -> String {
+    let steps = finding.path.steps().iter().map(|step| match step {
+        entrance::api::fault::Step::Field(name) => name.to_string(),
+        entrance::api::fault::Step::Index(at) => at.to_string(),
+    });
+    format!("{} /{}", finding.rule.id(), steps.collect::<Vec<_>>().join("/"))
+}
+
+fn expected(case: &Value) -> BTreeSet<String> {
+    let found = case["found"].as_array().unwrap().iter().map(|line| {
+        let (rule, place) = line.as_str().unwrap().split_once(' ').unwrap();
+        // Behind the matcher the place is deeper.
+        let deeper = if case["wrap"] == true { "/extension_config/typed_config" } else { "" };
+        format!("{rule} {}{deeper}", pointer(place))
+    });
+    found.collect()
+}
+
+fn cases() -> Vec<Value> {
+    read(include_str!("cases/doctor.yaml")).as_array().unwrap().clone()
+}
+
+#[test]
+fn every_fault_of_the_corpus_is_found_and_nothing_else() {
+    let mut seen = BTreeSet::new();
+    for case in cases() {
+        let findings = examine(&made(&case)).unwrap();
+        seen.extend(findings.iter().map(|finding| finding.rule));
+        let found: BTreeSet<_> = findings.iter().map(described).collect();
+        assert_eq!(found, expected(&case), "{}", case["name"]);
+    }
+    let unseen: Vec<_> = Rule::ALL.iter().filter(|rule| !seen.contains(rule)).collect();
+    assert!(unseen.is_empty(), "no case shows {unseen:?}");
+}
+
+#[test]
+fn envoy_accepts_what_is_found_to_be_bad() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("envoy.json");
+    let mut wrong = Vec::new();
+    for case in cases() {
+        std::fs::write(&file, made(&case).to_string()).unwrap();
+        let ran = Command::new(binary()).args(["--mode", "validate", "-l", "error", "-c"]).arg(&file).output().unwrap();
+        if ran.status.success() == (case["envoy"] == "refuses") {
+            wrong.push(format!("{}: {}", case["name"], String::from_utf8_lossy(&ran.stderr)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_we_ship_is_sound() {
+    for name in ["envoy.yaml", "envoy-uds.yaml", "envoy-pair.yaml"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/envoy").join(name);
+        let ran = run(["doctor", "--strict", file.to_str().unwrap()]);
+        assert_eq!((ran.code, ran.out.lines().count()), (0, 1), "{}{}", ran.out, ran.err);
+    }
+}
+
+#[tokio::test]
+async fn a_running_envoy_tells_what_its_bootstrap_does() {
+    for (bootstrap, code, rules) in [
+        (Bootstrap::tcp("127.0.0.1:1"), 0, vec![]),
+        (
+            Bootstrap::tcp("127.0.0.1:1").careless_paths().lax_underscores(),
+            1,
+            vec!["path-not-normalized", "slashes-not-merged", "escaped-slashes", "underscores"],
+        ),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let envoy = Envoy::start(bootstrap, directory.path()).await;
+        let url = format!("http://{}", envoy.admin);
+        let ran = tokio::task::spawn_blocking(move || run(["doctor", &url, "-o", "json"])).await.unwrap();
+        let found = ran.json();
+        let found: Vec<_> = found["findings"].as_array().unwrap().iter().map(|finding| &finding["rule"]).collect();
+        assert_eq!(
+            (ran.code, found),
+            (code, rules.iter().map(|rule| json!(rule)).collect::<Vec<_>>().iter().collect())
+        );
+    }
+}
+
+#[test]
+fn findings_name_line_field_and_remedy() {
+    let bad = SHIPPED.replace("failure_mode_allow: false", "failure_mode_allow: true");
+    let ran = run_with(["doctor", "-"], &bad);
+    let line = bad.lines().position(|line| line.contains("failure_mode_allow")).unwrap() + 1;
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.contains(&format!("at standard input:{line}:15 static_resources.listeners[0]")), "{}", ran.out);
+    assert!(
+        ran.out.contains("filter `envoy.filters.http.ext_authz`")
+            && ran.out.contains("set `failure_mode_allow: false`")
+    );
+    assert!(ran.out.ends_with("1 errors, 0 warnings, 0 notes in standard input\n"), "{}", ran.out);
+    assert_eq!(run_with(["doctor", "-", "--ignore", "failure-mode-allow"], &bad).code, 0);
+}
+
+#[test]
+fn sarif_holds_every_rule_and_the_place() {
+    let bad = SHIPPED.replace("merge_slashes: true", "merge_slashes: false");
+    assert_eq!(run_with(["doctor", "-", "-o", "sarif"], &bad).code, 0, "a warning is no fault");
+    let ran = run_with(["doctor", "-", "-o", "sarif", "--strict"], &bad);
+    let sarif = ran.json();
+    let driver = &sarif["runs"][0]["tool"]["driver"];
+    assert_eq!((ran.code, &sarif["version"]), (1, &json!("2.1.0")));
+    assert_eq!(driver["rules"].as_array().unwrap().len(), Rule::ALL.len());
+    let result = &sarif["runs"][0]["results"][0];
+    assert_eq!((&result["ruleId"], &result["level"]), (&json!("slashes-not-merged"), &json!("warning")));
+    assert_eq!(result["locations"][0]["physicalLocation"]["region"]["startColumn"], 11);
+}
+
+#[test]
+fn what_cannot_be_examined_is_said() {
+    for (input, complaint) in [
+        ("a: 1\n", "is no Envoy configuration"),
+        ("static_resources: {}\n", "has no listener"),
+        ("", "is empty"),
+        ("a: [\n", "standard input:"),
+    ] {
+        let ran = run_with(["doctor", "-"], input);
+        assert!(ran.code == 2 && ran.err.contains(complaint), "{input}: {}", ran.err);
+    }
+    let ran = run(["doctor", "http://127.0.0.1:1"]);
+    assert!(ran.code == 2 && ran.err.contains("is this the admin port of an Envoy?"), "{}", ran.err);
+    let ran = run(["doctor", "-", "--ignore", "nothing"]);
+    assert!(ran.code == 2 && ran.err.contains("there is no rule `nothing`; there are no-check,"), "{}", ran.err);
+}
+
+/// The page lists each rule with its severity.
+#[test]
+fn every_rule_is_documented() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/doctor.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| `")).collect::<Vec<_>>();
+    let row = |rule: &Rule| {
+        format!("| `{}` | {} | {} | {} |", rule.id(), rule.severity().as_str(), rule.summary(), rule.remedy())
+    };
+    let wanted: Vec<_> = Rule::ALL.iter().map(row).collect();
+    assert_eq!(rows, wanted, "\n{}", wanted.join("\n"));
+}
