@@ -38,7 +38,7 @@ bench: ## the costs of parts, then those of a check against a server that always
 
 bench-kube: tools ## the costs in a cluster: from a write to a decision, 10,000 policies, 1,000 subscribers
 	cargo build --locked --release --bin entrance
-	cargo bench --locked --profile dev --bench kube
+	cargo bench --locked --profile dev --bench kube -- $(ARGS)
 
 fuzz: ## each fuzz target for a minute; `make fuzz ARGS="600 token path"`
 	tools/fuzz.sh $(ARGS)

@@ -160,6 +160,32 @@ async fn nothing_changes_while_the_api_server_or_the_controller_is_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_status_counts_the_data_planes_of_every_replica() {
+    let scene = Scene::new("replicas").await;
+    scene.example().await;
+    let writing = scene.controller().await;
+    writing.says("lease", "this replica writes").await;
+    let other = scene.controller().await;
+    other.says("lease", "another replica").await;
+    let says = async |message: &str| {
+        scene.status("accesspolicies", "orders", |status| programmed(status, message)).await;
+    };
+    let _first = scene.sidecar(&writing, &[]).await;
+    says("1/1 data planes at generation 1").await;
+    let second = scene.sidecar_at(&other.address(), &[]).await;
+    let third = scene.sidecar_at(&other.address(), &[]).await;
+    says("3/3 data planes at generation 1").await;
+    scene.patch("orders", json!({"spec": {"deny": [{"callers": "Any"}]}})).await;
+    says("3/3 data planes at generation 2").await;
+    drop(third);
+    says("2/2 data planes at generation 2").await;
+    // one that cannot say farewell, and its data planes
+    drop(other);
+    drop(second);
+    says("1/1 data planes at generation 2").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_replica_writes_when_the_leader_is_killed() {
     let scene = Scene::new("lease").await;
     let first = scene.controller().await;

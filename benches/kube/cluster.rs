@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use entrance::clock::Stopwatch;
-use entrance::emulator::defaults;
+use entrance::emulator::{self, Emulator, defaults};
 use futures_util::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
@@ -26,6 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) struct Cluster {
     server: ApiServer,
     admin: Client,
+    emulator: Emulator,
     namespace: String,
 }
 
@@ -35,7 +36,8 @@ impl Cluster {
         let admin = server.client(ADMIN).await;
         rbac::apply(&admin).await;
         let namespace = server.namespace("bench").await;
-        let cluster = Self { server, admin, namespace };
+        let emulator = Emulator::start(emulator::Options::default()).await.unwrap();
+        let cluster = Self { server, admin, emulator, namespace };
         cluster.pod().await;
         cluster.application(&cluster.namespace).await;
         cluster.put("bench", policy(HOST, true)).await;
@@ -89,8 +91,7 @@ impl Cluster {
         let body = json!({
             "apiVersion": "entrance.dev/v1alpha1", "kind": "EntraApplication", "metadata": {"name": "app"},
             "spec": {
-                "tenants": [{"id": defaults::CONTOSO, "name": "contoso"}], "clientId": defaults::ORDERS_API,
-                "keys": {"staticJwks": {"inline": r#"{"keys": []}"#}},
+                "authority": self.emulator.base_url(), "tenants": [{"id": defaults::CONTOSO, "name": "contoso"}], "clientId": defaults::ORDERS_API,
             },
         });
         let api = self.api(("EntraApplication", "entraapplications"), namespace);

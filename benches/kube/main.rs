@@ -4,7 +4,9 @@
 //! - `apply`: from the beginning of a write to the API server until a sidecar decides by it.
 //! - `many`: 10,000 policies with 100,000 routes: how long a controller takes to be ready, what it holds in memory, and
 //!   the CPU time of one change in controller and sidecar together, statuses included.
-//! - `crowd`: 1,000 subscribers on one controller: one change, until all have it.
+//! - `crowd`: 1,000 subscribers on one controller with as many: one change, until all have it.
+//!
+//! `make bench-kube ARGS="many crowd"` measures some of them.
 //!
 //! The bars are those of `docs/performance.md`; the program ends with 1 if one is missed.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot go on ends")]
@@ -70,12 +72,23 @@ impl Row {
 
 fn main() {
     entrance::token::install_crypto().unwrap();
+    let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |name: &str| named.is_empty() || named.iter().any(|given| given == name);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let rows = runtime.block_on(async {
-        let cluster = Cluster::start().await;
-        let mut rows = apply(&cluster).await;
-        rows.extend(many(&cluster).await);
-        rows.extend(crowd::measure(&cluster, SUBSCRIBERS).await);
+        let (cluster, mut rows) = (Cluster::start().await, Vec::new());
+        if wanted("apply") {
+            rows.extend(apply(&cluster).await);
+        }
+        if wanted("many") || wanted("crowd") {
+            cluster.populate(POLICIES).await;
+        }
+        if wanted("many") {
+            rows.extend(many(&cluster).await);
+        }
+        if wanted("crowd") {
+            rows.extend(crowd::measure(&cluster, SUBSCRIBERS).await);
+        }
         rows
     });
     println!("\n| cost | bar | measured | |\n| --- | --- | --- | --- |");
@@ -111,7 +124,6 @@ async fn apply(cluster: &Cluster) -> Vec<Row> {
 
 /// Ten thousand policies.
 async fn many(cluster: &Cluster) -> Vec<Row> {
-    cluster.populate(POLICIES).await;
     let mut rows = Vec::new();
     // the first one writes 10,000 statuses, which would be part of everything
     let first = cluster.controller().await;

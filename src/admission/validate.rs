@@ -227,6 +227,10 @@ fn going(request: &Request, kind: Kind, resources: &Resources) -> Verdict {
 }
 
 fn refers(policy: &Object, request: &Request) -> bool {
+    // Most do not, and there may be ten thousand: what does not hold the name is not read.
+    if !policy.text().contains(&*request.name) {
+        return false;
+    }
     let body = policy.body();
     let reference = body.get("spec").and_then(|spec| spec.get("applicationRef"));
     let text = |member: &str| reference.and_then(|reference| reference.get(member)).and_then(Value::as_str);

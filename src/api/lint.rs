@@ -59,8 +59,7 @@ fn application_of(policy: &Object, resources: &Resources) -> Option<(ObjectId, A
 /// Names that the application lists and its policies misspell.
 fn of_names(object: &Object, resources: &Resources) -> Vec<Remark> {
     let Some((id, application)) = application_of(object, resources) else { return Vec::new() };
-    let faults = Faults::of(&object.id);
-    let body = object.body();
+    let (faults, body) = (Faults::of(&object.id), object.body());
     let spec = Node::top(&body, "spec", &faults);
     let mut found = Vec::new();
     entries(&spec.field("deny"), (&id, &application), &mut found);
@@ -106,8 +105,7 @@ fn of_grant(object: &Object, resources: &Resources) -> Vec<Remark> {
         return Vec::new();
     };
     let Some(catalogue) = &application.roles else { return Vec::new() };
-    let faults = Faults::of(&object.id);
-    let body = object.body();
+    let (faults, body) = (Faults::of(&object.id), object.body());
     let mut found = Vec::new();
     unlisted(&Node::top(&body, "spec", &faults).field("roles"), (&id, "roles", catalogue), &mut found);
     found

@@ -3,7 +3,7 @@
 //! A sidecar sees the resources of its namespace, of the policies those without a selector or with one that its pod
 //! matches, and from other namespaces what those policies refer to. A gateway sees everything.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -35,6 +35,8 @@ pub struct Catalogue {
     namespaces: HashMap<Arc<str>, Arc<[ObjectId]>>,
     /// For gateways; `None`: no host is given to anybody.
     pins: Option<Parcel>,
+    /// Of the newest catalogues: what they held, and their generation here.
+    history: VecDeque<(u128, u64)>,
 }
 
 /// One resource, and what decides who may see it.
@@ -43,6 +45,8 @@ struct Stock {
     object: Arc<Object>,
     parcel: Parcel,
     terms: Arc<Terms>,
+    /// The generation in which this version came.
+    since: u64,
 }
 
 /// What a resource says of who needs it, read once for all subscribers.
@@ -81,11 +85,14 @@ impl Terms {
 }
 
 impl Stock {
-    fn new(object: &Arc<Object>) -> Self {
+    fn new(object: &Arc<Object>, since: u64) -> Self {
         let terms = Arc::new(Terms::of(object));
-        Self { object: Arc::clone(object), parcel: Parcel::resource(object), terms }
+        Self { object: Arc::clone(object), parcel: Parcel::resource(object), terms, since }
     }
 }
+
+/// Catalogues that are remembered, to tell how far another replica is.
+const HISTORY: usize = 256;
 
 impl Catalogue {
     /// An empty catalogue of an installation that gave these hosts away.
@@ -99,15 +106,20 @@ impl Catalogue {
     pub fn next(&self, resources: &Resources) -> Self {
         let mut parcels = HashMap::with_capacity(resources.len());
         let mut namespaces: HashMap<Arc<str>, Vec<ObjectId>> = HashMap::new();
+        let (generation, mut digest) = (self.generation.saturating_add(1), 0);
         for object in resources.all() {
             let same = |known: &&Stock| Arc::ptr_eq(&known.object, object) || known.object == *object;
-            let stock = self.parcels.get(&object.id).filter(same).cloned().unwrap_or_else(|| Stock::new(object));
+            let known = self.parcels.get(&object.id).filter(same).cloned();
+            let stock = known.unwrap_or_else(|| Stock::new(object, generation));
+            digest ^= stock.parcel.hash();
             namespaces.entry(Arc::clone(&object.id.namespace)).or_default().push(object.id.clone());
             parcels.insert(object.id.clone(), stock);
         }
         let namespaces = namespaces.into_iter().map(|(namespace, ids)| (namespace, ids.into())).collect();
-        let pins = self.pins.clone();
-        Self { generation: self.generation.saturating_add(1), parcels, namespaces, pins }
+        let mut history = self.history.clone();
+        history.push_front((digest, generation));
+        history.truncate(HISTORY);
+        Self { generation, parcels, namespaces, pins: self.pins.clone(), history }
     }
 
     /// What `audience` may see, by name.
@@ -130,6 +142,29 @@ impl Catalogue {
     #[must_use]
     pub fn parcel(&self, id: &ObjectId) -> Option<&Parcel> {
         self.parcels.get(id).map(|stock| &stock.parcel)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = (&ObjectId, &Parcel)> {
+        self.parcels.iter().map(|(id, stock)| (id, &stock.parcel))
+    }
+
+    /// What it holds, as one number: the same at every replica that holds the same.
+    #[must_use]
+    pub fn digest(&self) -> u128 {
+        self.history.front().map_or(0, |(digest, _)| *digest)
+    }
+
+    /// The generation here in which everything was as it is at a replica with this digest, if that is remembered.
+    #[must_use]
+    pub fn reached(&self, digest: u128) -> Option<u64> {
+        self.history.iter().find(|(known, _)| *known == digest).map(|(_, generation)| *generation)
+    }
+
+    /// The generation in which the present version of a resource came.
+    #[must_use]
+    pub fn since(&self, id: &ObjectId) -> Option<u64> {
+        self.parcels.get(id).map(|stock| stock.since)
     }
 
     /// Whether `audience` should hold a resource by its own namespace and labels; what comes from elsewhere because a

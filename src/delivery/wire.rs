@@ -73,6 +73,11 @@ impl Parcel {
         Self { name: name.into(), version: version.into(), type_url, bytes: bytes.into() }
     }
 
+    /// The version as a number.
+    pub(super) fn hash(&self) -> u128 {
+        u128::from_str_radix(&self.version, 16).unwrap_or_default()
+    }
+
     /// As a message of the discovery protocol.
     #[must_use]
     pub fn envelope(&self) -> Envelope {

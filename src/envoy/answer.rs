@@ -10,6 +10,7 @@
 //! The rest is small and written by hand in front of it: fields of one message may come in pieces, and a reader merges
 //! `ok_response` as it merges any submessage (protobuf encoding, "Last One Wins"). Refusals are built whole.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
@@ -160,7 +161,9 @@ fn prepared(authenticated: &Authenticated) -> &PreparedAnswer {
 
 fn prepare(authenticated: &Authenticated) -> PreparedAnswer {
     let caller = &authenticated.caller;
-    PreparedAnswer { facts: caller_facts(caller).into(), rest: identity(identity_headers::values(caller)).into() }
+    let tenant = caller.tenant.text();
+    let rest = identity(identity_headers::values(caller, tenant.as_str()));
+    PreparedAnswer { facts: caller_facts(caller, tenant.as_str()).into(), rest: rest.into() }
 }
 
 /// The removal of every alias of our headers, which goes with every permit.
@@ -173,7 +176,7 @@ static ALIASES: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 /// Status 0, the headers that have a value, and the removal of all others.
-fn identity(values: [Option<String>; CALLER.len()]) -> Vec<u8> {
+fn identity(values: [Option<Cow<'_, str>>; CALLER.len()]) -> Vec<u8> {
     let mut headers = Vec::with_capacity(512);
     let mut headers_to_remove = Vec::new();
     for (name, value) in CALLER.into_iter().zip(values) {
@@ -263,11 +266,10 @@ fn header(name: &str, value: String) -> HeaderValueOption {
     }
 }
 
-fn caller_facts(caller: &Caller) -> Vec<u8> {
+fn caller_facts(caller: &Caller, tenant: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    let tenant = caller.tenant.text();
     let fields = [
-        ("tenant", Value::Text(tenant.as_str())),
+        ("tenant", Value::Text(tenant)),
         ("subject", Value::Text(&caller.subject)),
         ("client", Value::Text(&caller.client)),
         ("caller", Value::Text(caller.kind.as_str())),

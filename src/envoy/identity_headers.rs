@@ -8,6 +8,7 @@
 //! Values are visible ASCII. Other bytes, `%` and `,` are percent-encoded (RFC 3986 §2.1), so that a comma separates
 //! roles and a space separates scopes, and nothing else does.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::LazyLock;
 
@@ -36,26 +37,38 @@ const LONGEST: usize = 16 * 1024;
 /// Room for a usual value: an id has 36 letters.
 const USUAL: usize = 64;
 
-/// The values of [`CALLER`]. `None`: there is nothing to say, and the header is removed.
-pub(super) fn values(caller: &Caller) -> [Option<String>; 6] {
+/// The values of [`CALLER`], of which the tenant is written by the caller of this. `None`: there is nothing to say, and the header is removed.
+pub(super) fn values<'a>(caller: &'a Caller, tenant: &'a str) -> [Option<Cow<'a, str>>; 6] {
     [
-        Some(caller.tenant.to_string()),
-        list([&caller.subject], ","),
-        list([&caller.client], ","),
-        Some(caller.kind.as_str().to_owned()),
+        Some(tenant.into()),
+        list(std::slice::from_ref(&caller.subject), ","),
+        list(std::slice::from_ref(&caller.client), ","),
+        Some(caller.kind.as_str().into()),
         list(&caller.roles, ","),
         list(&caller.scopes, " "),
     ]
 }
 
-fn list<'a>(items: impl IntoIterator<Item = &'a Box<str>>, separator: &str) -> Option<String> {
+/// One value that needs no escape is the usual case, and stays where it is.
+fn list<'a>(items: &'a [Box<str>], separator: &str) -> Option<Cow<'a, str>> {
+    match items {
+        [one] if !one.is_empty() && one.len() <= LONGEST && one.bytes().all(stays) => Some(Cow::Borrowed(one)),
+        _ => joined(items, separator).map(Cow::Owned),
+    }
+}
+
+fn stays(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'%' | b',')
+}
+
+fn joined(items: &[Box<str>], separator: &str) -> Option<String> {
     let mut line = String::with_capacity(USUAL);
-    for item in items.into_iter().filter(|item| !item.is_empty()) {
+    for item in items.iter().filter(|item| !item.is_empty()) {
         if !line.is_empty() {
             line.push_str(separator);
         }
         for byte in item.bytes() {
-            if byte.is_ascii_graphic() && !matches!(byte, b'%' | b',') {
+            if stays(byte) {
                 line.push(char::from(byte));
             } else {
                 // writing to a string cannot fail
@@ -111,7 +124,12 @@ mod tests {
     fn values_are_visible_ascii_and_their_separator_means_one_thing() {
         let items: [Box<str>; 4] = ["Orders.Read".into(), "a,b c".into(), "".into(), "100%ü\r\n".into()];
         assert_eq!(list(&items, ",").unwrap(), "Orders.Read,a%2Cb%20c,100%25%C3%BC%0D%0A");
-        assert_eq!(list(&[] as &[Box<str>], ","), None);
+        assert_eq!(list(&[], ","), None);
+        let plain: [Box<str>; 1] = ["Orders.Read".into()];
+        assert_eq!(list(&plain, ",").unwrap(), "Orders.Read");
+        let escaped: [Box<str>; 1] = ["a,b".into()];
+        assert_eq!(list(&escaped, ",").unwrap(), "a%2Cb");
+        assert_eq!(list(&["".into()], ","), None);
     }
 
     #[test]

@@ -184,12 +184,14 @@ fn optional(field: &Field<'_>) -> Option<Box<str>> {
     field.as_ref().and_then(Json::text).map(Box::from)
 }
 
-fn items<'f>(field: &'f Field<'_>) -> impl Iterator<Item = &'f str> {
+fn items<'f>(field: &'f Field<'_>) -> impl Iterator<Item = &'f str> + Clone {
     field.as_ref().and_then(Json::items).into_iter().flatten().filter_map(Json::text)
 }
 
-fn sorted<'f>(items: impl Iterator<Item = &'f str>) -> Box<[Box<str>]> {
-    let mut list: Vec<Box<str>> = items.map(Box::from).collect();
+/// Counts first: what is kept should take no more room than it needs.
+fn sorted<'f>(items: impl Iterator<Item = &'f str> + Clone) -> Box<[Box<str>]> {
+    let mut list: Vec<Box<str>> = Vec::with_capacity(items.clone().count());
+    list.extend(items.map(Box::from));
     list.sort_unstable();
     list.dedup();
     list.into()

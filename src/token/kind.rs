@@ -14,8 +14,8 @@ fn no(reason: ReasonCode, detail: Detail) -> TokenRejection {
     TokenRejection::new(reason, detail)
 }
 
-/// The client and the kind of the caller.
-pub(super) fn tell(payload: &Payload) -> Result<(Box<str>, CallerKind), TokenRejection> {
+/// Takes the client, and tells the kind of the caller.
+pub(super) fn tell(payload: &mut Payload) -> Result<(Box<str>, CallerKind), TokenRejection> {
     if payload.bound_to_key {
         return Err(no(ReasonCode::TokenPopUnsupported, "`cnf` binds the token to a key"));
     }
@@ -23,12 +23,12 @@ pub(super) fn tell(payload: &Payload) -> Result<(Box<str>, CallerKind), TokenRej
         return Err(no(ReasonCode::TokenNotAccessToken, "a claim that only ID tokens have"));
     }
     let client = client(payload)?;
-    Ok((client.into(), kind(payload)?))
+    Ok((client, kind(payload)?))
 }
 
-fn client(payload: &Payload) -> Result<&str, TokenRejection> {
-    let (azp, appid) = (payload.azp.as_deref(), payload.appid.as_deref());
-    if let (Some(azp), Some(appid)) = (azp, appid)
+fn client(payload: &mut Payload) -> Result<Box<str>, TokenRejection> {
+    let (azp, appid) = (payload.azp.take(), payload.appid.take());
+    if let (Some(azp), Some(appid)) = (&azp, &appid)
         && azp != appid
     {
         return Err(no(ReasonCode::TokenTypeConflict, "`azp` and `appid` differ"));

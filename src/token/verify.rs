@@ -102,7 +102,7 @@ impl Unverified<'_> {
     ///
     /// # Errors
     /// The first reason in the order above.
-    pub fn verify(self, authority: &Authority, now: UnixTime) -> Result<Caller, TokenRejection> {
+    pub fn verify(mut self, authority: &Authority, now: UnixTime) -> Result<Caller, TokenRejection> {
         self.issued(authority)?;
         let key = authority.key(&self.header.kid, self.tenant(), now)?;
         if !key.signed(&self.segments.signature, self.segments.signed) {
@@ -110,7 +110,7 @@ impl Unverified<'_> {
         }
         self.audience()?;
         in_time(&self.payload.times, self.profile, now)?;
-        let (client, kind) = kind::tell(&self.payload)?;
+        let (client, kind) = kind::tell(&mut self.payload)?;
         let claims = Claims::of(self.segments.payload.into());
         let caller = caller(self.payload, (client, kind), claims);
         admissible(&caller, self.profile)?;

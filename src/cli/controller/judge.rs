@@ -10,12 +10,14 @@ use crate::api::fault::{About, Fault};
 use crate::api::object::{Kind, Object, ObjectId, Resources};
 use crate::api::revocation;
 use crate::clock::UnixTime;
-use crate::cluster::conditions::{KeysKnown, Known, Phase, Timed, remaining, until_change};
+use crate::cluster::conditions::{KeysKnown, Known, Phase, Planes, Timed, remaining, until_change};
 use crate::cluster::statuses::KINDS;
+use crate::delivery::view::Catalogue;
 use crate::entra::SourceStatus;
 use crate::token::{KeySource, Profile};
 
 use super::super::instant;
+use super::peers::Peers;
 use super::planes::Counter;
 
 /// What judgements rest on.
@@ -25,6 +27,8 @@ pub(super) struct Ground<'g> {
     pub(super) keys: &'g [SourceStatus],
     /// `None`: data planes had no time to come yet.
     pub(super) planes: Option<Counter<'g>>,
+    /// Those of other replicas.
+    pub(super) peers: (&'g Peers, &'g Catalogue),
     pub(super) now: UnixTime,
 }
 
@@ -53,7 +57,7 @@ impl Ground<'_> {
             let known = Known {
                 generation: object.generation.unwrap_or_default(),
                 created: object.created,
-                planes: self.planes.as_ref().map(|planes| planes.count(&object.id)),
+                planes: self.planes.as_ref().map(|planes| self.count(planes, &object.id)),
                 keys: self.keys(object, &profiles),
                 timed: timed.map(|(timed, _)| timed),
                 faults,
@@ -61,6 +65,13 @@ impl Ground<'_> {
             judgement.known.push((object.id.clone(), known));
         }
         judgement
+    }
+
+    fn count(&self, planes: &Counter<'_>, id: &ObjectId) -> Planes {
+        let mut counted = planes.count(id);
+        let (peers, catalogue) = self.peers;
+        peers.count(catalogue, id, &mut counted);
+        counted
     }
 
     fn keys(&self, object: &Object, profiles: &HashMap<&str, &Arc<Profile>>) -> Option<KeysKnown> {
@@ -204,8 +215,10 @@ mod tests {
     use super::{Ground, Period};
     use crate::api::compile::{Compiler, Settings};
     use crate::api::object::{Object, Resources};
+    use crate::cli::controller::peers::Peers;
     use crate::clock::UnixTime;
     use crate::cluster::conditions::{Phase, Timed};
+    use crate::delivery::view::Catalogue;
 
     fn period(from: Option<i64>, until: i64, hindered: bool) -> Period {
         let hindered = hindered.then_some("not approved");
@@ -240,8 +253,16 @@ mod tests {
             });
             resources.put(Arc::new(Object::new(body.as_object().unwrap().clone()).unwrap().unwrap()));
         }
+        let (peers, catalogue) = (Peers::default(), Catalogue::default());
         let compiled = Compiler::default().compile(&resources, &Settings::default());
-        let ground = Ground { resources: &resources, compiled: &compiled, keys: &[], planes: None, now: UnixTime(0) };
+        let ground = Ground {
+            resources: &resources,
+            compiled: &compiled,
+            keys: &[],
+            planes: None,
+            peers: (&peers, &catalogue),
+            now: UnixTime(0),
+        };
         let found = ground.judge().known.into_iter().find(|(id, _)| &*id.name == "it");
         found.unwrap().1.timed.unwrap()
     }

@@ -5,9 +5,11 @@
 //! - **End.** On SIGTERM health goes first, streams end, the lease is given back.
 
 mod admit;
+mod board;
 mod certificate;
 mod doors;
 mod judge;
+mod peers;
 mod planes;
 mod status;
 mod writer;
@@ -21,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::compile::Settings;
 use crate::clock::{Clock, SystemClock};
+use crate::cluster::board::Board;
 use crate::cluster::client::connect;
 use crate::cluster::lease::{self, Candidate};
 use crate::cluster::mirror::{self, Mirrored};
@@ -32,6 +35,7 @@ use super::args::ControllerArgs;
 use super::runtime::{self, Signals};
 use super::{Outcome, UsageError, keys, logging, scope};
 
+use board::Replica;
 use doors::Doors;
 pub(super) use doors::{announce, bind};
 use status::Status;
@@ -56,7 +60,10 @@ async fn control(args: &ControllerArgs) -> Result<Outcome, UsageError> {
     tasks.spawn(catalogues(mirrored.clone(), (empty, publish), stop.clone()));
     let (lead, leader) = watch::channel(false);
     tasks.spawn(lease::run(parts.client.clone(), parts.candidate.clone(), lead, stop.clone()));
-    let sources = Sources { mirrored: mirrored.clone(), catalogue: catalogue.clone(), leader: leader.clone() };
+    let (hear, peers) = watch::channel(Arc::default());
+    let at_board = parts.at_board((catalogue.clone(), leader.clone()));
+    tasks.spawn(at_board.run(hear, stop.clone()));
+    let sources = Sources { mirrored: mirrored.clone(), catalogue: catalogue.clone(), leader: leader.clone(), peers };
     tasks.spawn(Writer::new(&parts, settings, sources).run(stop.clone()));
     let (roster, shown) = (Arc::clone(&parts.roster), doors.shown());
     let status = Arc::new(Status { mirrored, catalogue, leader, roster, shown });
@@ -101,6 +108,18 @@ impl Parts {
         let candidate =
             Candidate { namespace: args.lease_namespace.clone(), name: args.lease_name.clone(), identity: identity() };
         Ok(Self { client, clock, keys, roster: Arc::default(), candidate })
+    }
+}
+
+impl Parts {
+    /// This replica at the board, which has the name of the lease.
+    fn at_board(
+        &self,
+        (catalogue, leader): (watch::Receiver<Option<Arc<Catalogue>>>, watch::Receiver<bool>),
+    ) -> Replica {
+        let Candidate { namespace, name, identity } = self.candidate.clone();
+        let board = Board::new(self.client.clone(), (&namespace, &name));
+        Replica { board, identity, roster: Arc::clone(&self.roster), catalogue, leader }
     }
 }
 

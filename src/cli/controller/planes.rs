@@ -59,6 +59,14 @@ impl<'c> Counter<'c> {
     }
 }
 
+impl Counter<'_> {
+    /// How many hold this object although they belong to another namespace.
+    pub(super) fn abroad(&self, id: &ObjectId) -> usize {
+        let Some(parcel) = self.catalogue.parcel(id) else { return 0 };
+        of(&self.abroad, id).filter(|plane| plane.held.contains_key(&parcel.name)).count()
+    }
+}
+
 fn of<'m>(map: &'m HashMap<Arc<str>, Vec<Arc<Plane>>>, id: &ObjectId) -> impl Iterator<Item = &'m Arc<Plane>> {
     map.get(&id.namespace).into_iter().flatten()
 }

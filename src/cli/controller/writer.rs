@@ -25,6 +25,7 @@ use crate::entra::KeyStore;
 
 use super::Parts;
 use super::judge::{Ground, Judgement};
+use super::peers::{Peers, Summaries};
 use super::planes::Counter;
 
 /// Statuses of one round.
@@ -45,6 +46,7 @@ pub(super) struct Sources {
     pub(super) mirrored: watch::Receiver<Mirrored>,
     pub(super) catalogue: watch::Receiver<Option<Arc<Catalogue>>>,
     pub(super) leader: watch::Receiver<bool>,
+    pub(super) peers: watch::Receiver<Arc<Summaries>>,
 }
 
 /// Writes statuses.
@@ -55,6 +57,7 @@ pub(super) struct Writer {
     roster: Arc<Roster>,
     clock: Arc<dyn Clock>,
     settings: Settings,
+    peers: Peers,
     compiler: Compiler,
     compiled: Option<(Arc<Resources>, Compiled)>,
     known: HashMap<ObjectId, Known>,
@@ -89,6 +92,7 @@ impl Writer {
             roster: Arc::clone(&parts.roster),
             clock: Arc::clone(&parts.clock),
             settings,
+            peers: Peers::default(),
             compiler: Compiler::default(),
             compiled: None,
             known: HashMap::new(),
@@ -150,6 +154,7 @@ impl Writer {
                 changed = self.sources.catalogue.changed() => drop(changed),
                 changed = roster.changed() => drop(changed),
                 changed = self.sources.leader.changed() => drop(changed),
+                changed = self.sources.peers.changed() => drop(changed),
             }
             sleep(GATHER).await;
         };
@@ -182,8 +187,10 @@ impl Writer {
         self.keys.watch(sources.collect::<Vec<_>>());
         let planes = self.roster.all();
         let keys = self.keys.status();
-        let planes = (settled || !planes.is_empty()).then(|| Counter::new(catalogue, planes));
-        let ground = Ground { resources, compiled: &compiled, keys: &keys, planes, now: self.clock.unix() };
+        self.peers.hear(&self.sources.peers.borrow_and_update().clone(), catalogue);
+        let planes = (settled || !planes.is_empty() || self.peers.any()).then(|| Counter::new(catalogue, planes));
+        let (peers, now) = ((&self.peers, catalogue), self.clock.unix());
+        let ground = Ground { resources, compiled: &compiled, keys: &keys, planes, peers, now };
         let judgement = ground.judge();
         self.compiled = Some((Arc::clone(resources), compiled));
         let there = |id: &ObjectId| resources.get(id).is_some();
