@@ -88,8 +88,6 @@ async fn others_write(client: &Client, installed: &[Value]) {
         webhook.apply(&patch).await.unwrap();
     }
     let lease = object(installed, "Lease", "entrance-controller");
-    let board = object(installed, "ConfigMap", "entrance-controller");
-    as_others(client, "entrance").merge(board, ("", &json!({"data": {"entrance-controller-0": "3"}}))).await.unwrap();
     let holder = json!({"spec": {"holderIdentity": "entrance-controller-0", "leaseDurationSeconds": 15}});
     as_others(client, "entrance").merge(lease, ("", &holder)).await.unwrap();
 }
@@ -106,8 +104,6 @@ async fn others_find_what_they_wrote(client: &Client, installed: &[Value]) {
             assert_eq!(webhook["clientConfig"]["caBundle"], bundle(), "{kind}");
         }
     }
-    let board = to.read(object(installed, "ConfigMap", "entrance-controller")).await.unwrap();
-    assert_eq!(board["data"]["entrance-controller-0"], "3");
     let lease = to.read(object(installed, "Lease", "entrance-controller")).await.unwrap();
     assert_eq!(lease["spec"]["holderIdentity"], "entrance-controller-0");
 }
