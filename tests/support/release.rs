@@ -62,7 +62,7 @@ impl Release {
 pub(crate) async fn started(container: &Container, port: &str) -> Server {
     let mut command = Command::from(container.command());
     command.stdout(Stdio::null());
-    let server = Server::launch(command, port).await;
+    let server = Server::of(command, port).await;
     assert_eq!(container.probe("readinessProbe"), "/readyz");
     server.becomes(|status, _| status == 200).await;
     assert_eq!(server.admin(&container.probe("startupProbe")).await.0, 200);
