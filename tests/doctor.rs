@@ -1,6 +1,8 @@
 //! `entrance doctor` finds each fault of a corpus of configurations that Envoy accepts, finds none in those that we ship,
 //! and sees the same in a running Envoy as in its bootstrap.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a value of another kind fails the test")]
 #![expect(clippy::indexing_slicing, reason = "a missing element fails the test")]
 
 #[path = "support/children.rs"]
