@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what a check costs, as a ratio to a server that always allows.
 
-Starts both servers on loopback in turn, drives them with the same load in alternating rounds, and compares the CPU time
+Entrance is built as it is released, without the emulator. Starts both servers on loopback in turn, drives them with the same load in alternating rounds, and compares the CPU time
 that each spends on a check. Prints the bars of docs/performance.md beside what came out, and exits 1 if one is missed.
 
     tools/bench_floor.py                    # builds both, measures everything (some minutes)
@@ -36,7 +36,7 @@ def main():
     if not shutil.which("h2load"):
         sys.exit("h2load is not on PATH; on Debian and Ubuntu: apt-get install nghttp2-client")
     floor = options.floor or built("bench", "--bench", "floor")
-    entrance = options.entrance or built("build", "--release", "--bin", "entrance")
+    entrance = options.entrance or built("build", "--release", "--no-default-features", "--bin", "entrance")
     with tempfile.TemporaryDirectory(prefix="entrance-bench-") as directory:
         bench = Bench(entrance, floor, pathlib.Path(directory), options)
         run([floor, "prepare", directory])
