@@ -15,9 +15,13 @@ mod lifecycle;
 #[path = "support/objects.rs"]
 mod objects;
 #[path = "support/pod.rs"]
+#[expect(dead_code, reason = "the whole story is told elsewhere")]
 mod pod;
 #[path = "chart/processes.rs"]
 mod processes;
+#[path = "support/release.rs"]
+#[expect(dead_code, reason = "the whole story is told elsewhere")]
+mod release;
 #[path = "chart/rendering.rs"]
 mod rendering;
 #[path = "chart/selection.rs"]

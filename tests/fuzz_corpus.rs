@@ -144,7 +144,7 @@ macro_rules! targets {
     };
 }
 
-targets! { token claims jwks metadata check_request path host template condition resources yaml }
+targets! { token claims jwks metadata check_request path host template condition resources review yaml }
 
 /// Properties that hold because nobody is ever let through would prove nothing.
 #[test]

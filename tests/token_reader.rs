@@ -82,8 +82,9 @@ type Member = (String, String);
 
 /// A name as it is, in another spelling, or with an escape in it.
 fn spelled(name: &'static str) -> impl Strategy<Value = String> {
-    let escaped = format!("\\u{:04x}{}", name.as_bytes()[0], &name[1..]);
-    let capital = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
+    let (first, rest) = name.split_at(1);
+    let escaped = format!("\\u{:04x}{rest}", first.as_bytes()[0]);
+    let capital = format!("{}{rest}", first.to_uppercase());
     prop_oneof![6 => Just(name.to_owned()), 1 => Just(name.to_uppercase()), 1 => Just(capital), 1 => Just(escaped)]
 }
 

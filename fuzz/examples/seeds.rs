@@ -58,7 +58,8 @@ fn write(target: &str, name: &str, bytes: impl AsRef<[u8]>) {
 
 fn main() {
     let (key, stranger) = (Key::new(), Key::new());
-    let jwk = json!({"kty": "RSA", "use": "sig", "kid": "k1", "x5t": "k1", "n": key.modulus(), "e": "AQAB", "x5c": ["MIIC"]});
+    let jwk =
+        json!({"kty": "RSA", "use": "sig", "kid": "k1", "x5t": "k1", "n": key.modulus(), "e": "AQAB", "x5c": ["MIIC"]});
     let document = serde_json::to_string_pretty(&json!({"keys": [jwk]})).expect("JSON");
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/jwks.json");
     fs::write(fixtures, document + "\n").expect("a file");
@@ -104,19 +105,40 @@ fn tokens(key: &Key, stranger: &Key) -> [String; 2] {
     put("genuine-user-v1", key.bearer(&header, &old.to_string()));
     put("lower-case-scheme", genuine.replacen("Bearer", "bearer", 1));
     put("signed-by-a-stranger", stranger.bearer(&header, &user.to_string()));
-    put("another-key-in-the-header", stranger.bearer(&with(&head, "jwk", json!({"kty": "RSA", "n": stranger.modulus(), "e": "AQAB"})), &user.to_string()));
-    put("alg-none-without-signature", format!("Bearer {}.", segments(&with(&head, "alg", "none".into()), &user.to_string())));
-    put("alg-none-with-a-signature", format!("Bearer {}.{signature}", segments(&with(&head, "alg", "none".into()), &user.to_string())));
+    put(
+        "another-key-in-the-header",
+        stranger.bearer(
+            &with(&head, "jwk", json!({"kty": "RSA", "n": stranger.modulus(), "e": "AQAB"})),
+            &user.to_string(),
+        ),
+    );
+    put(
+        "alg-none-without-signature",
+        format!("Bearer {}.", segments(&with(&head, "alg", "none".into()), &user.to_string())),
+    );
+    put(
+        "alg-none-with-a-signature",
+        format!("Bearer {}.{signature}", segments(&with(&head, "alg", "none".into()), &user.to_string())),
+    );
     let confused = segments(&with(&head, "alg", "HS256".into()), &user.to_string());
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.modulus().as_bytes()), confused.as_bytes());
     put("hs256-with-the-public-key", format!("Bearer {confused}.{}", URL_SAFE_NO_PAD.encode(tag)));
-    put("payload-changed-after-signing", format!("Bearer {}.{signature}", segments(&header, &with(&user, "oid", "dddddddd-0000-4000-8000-000000000001".into()))));
+    put(
+        "payload-changed-after-signing",
+        format!(
+            "Bearer {}.{signature}",
+            segments(&header, &with(&user, "oid", "dddddddd-0000-4000-8000-000000000001".into()))
+        ),
+    );
     put("signature-of-another-token", format!("{signed}.{}", genuine_app.rsplit('.').next().expect("a signature")));
     put("padded", format!("{genuine}=="));
     put("four-segments", format!("{genuine}.AAAA"));
     put("encrypted", format!("{genuine}..AAAA"));
     put("two-tokens-in-one-line", format!("{genuine},{genuine_app}"));
-    put("tenant-twice", key.bearer(&header, &format!("{{\"tid\":\"22222222-2222-4222-8222-222222222222\",{}", &user.to_string()[1..])));
+    put(
+        "tenant-twice",
+        key.bearer(&header, &format!("{{\"tid\":\"22222222-2222-4222-8222-222222222222\",{}", &user.to_string()[1..])),
+    );
     put("key-id-of-a-path", key.bearer(&with(&head, "kid", "../../etc/passwd".into()), &user.to_string()));
     for (name, claim, value) in [
         ("expired", "exp", json!(NOW - 60)),
@@ -142,7 +164,11 @@ fn claims() {
     put("payload-is-a-list", &header, &format!("[{},\"{TENANT}\"]", NOW + 3600));
     put("deeply-nested", &header, &format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200)));
     put("tenant-in-two-spellings", &header, &with(&user, "Tid", "22222222-2222-4222-8222-222222222222".into()));
-    put("tenant-twice-by-escape", &header, &format!("{{\"\\u0074id\":\"22222222-2222-4222-8222-222222222222\",{}", &user.to_string()[1..]));
+    put(
+        "tenant-twice-by-escape",
+        &header,
+        &format!("{{\"\\u0074id\":\"22222222-2222-4222-8222-222222222222\",{}", &user.to_string()[1..]),
+    );
     for (name, member, value) in [
         ("critical-extension", "crit", json!(["exp"])),
         ("unencoded-payload", "b64", json!(false)),
@@ -179,7 +205,13 @@ fn key_sets(jwk: &Value, stranger: &Key) {
     put("one-key-id-twice", json!([jwk, changed("n", stranger.modulus().into())]));
     put("a-text-among-them", json!(["x", jwk, null, 7]));
     put("a-stranger-under-the-same-id", json!([changed("n", stranger.modulus().into())]));
-    put("for-another-tenant", json!([changed("issuer", "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0".into())]));
+    put(
+        "for-another-tenant",
+        json!([changed(
+            "issuer",
+            "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0".into()
+        )]),
+    );
     put("for-every-tenant", json!([changed("issuer", "https://login.microsoftonline.com/{tenantid}/v2.0".into())]));
     for (name, member, value) in [
         ("for-encryption", "use", json!("enc")),
@@ -245,10 +277,26 @@ fn checks([user, app]: &[String; 2]) {
     put("dot-segments", ("GET", host, "/orders/../admin"), bearer);
     put("path-parameters", ("GET", host, "/orders/7;admin"), bearer);
     put("pseudo-header-differs", ("GET", host, "/admin"), &[("authorization", user), (":path", "/orders/7")]);
-    put("method-override", ("GET", host, "/orders/7"), &[("authorization", user), ("x-http-method-override", "DELETE")]);
-    put("identity-headers", ("GET", host, "/orders/7"), &[("authorization", user), ("x-entrance-subject", "a"), ("X_Entrance_Roles", "b")]);
-    put("preflight", ("OPTIONS", host, "/orders/7"), &[("origin", "https://a"), ("access-control-request-method", "GET")]);
-    put("preflight-of-a-broken-route", ("OPTIONS", host, "/broken"), &[("origin", "https://a"), ("access-control-request-method", "GET")]);
+    put(
+        "method-override",
+        ("GET", host, "/orders/7"),
+        &[("authorization", user), ("x-http-method-override", "DELETE")],
+    );
+    put(
+        "identity-headers",
+        ("GET", host, "/orders/7"),
+        &[("authorization", user), ("x-entrance-subject", "a"), ("X_Entrance_Roles", "b")],
+    );
+    put(
+        "preflight",
+        ("OPTIONS", host, "/orders/7"),
+        &[("origin", "https://a"), ("access-control-request-method", "GET")],
+    );
+    put(
+        "preflight-of-a-broken-route",
+        ("OPTIONS", host, "/broken"),
+        &[("origin", "https://a"), ("access-control-request-method", "GET")],
+    );
     put("two-tokens-in-two-spellings", ("GET", host, "/orders/7"), &[("authorization", user), ("Authorization", app)]);
     put("lower-case-method", ("get", host, "/orders/7"), bearer);
     let mut raw = http(("GET", host, "/orders/7"), &[]);
@@ -266,6 +314,10 @@ fn checks([user, app]: &[String; 2]) {
     // protobuf merges what comes twice: the second path wins
     let twice = [message(http(("GET", host, "/healthz"), &[])), message(http(("", "", "/orders/7"), &[]))].concat();
     write("check_request", "two-messages-in-one", twice);
-    write("check_request", "no-request", CheckRequest { attributes: Some(AttributeContext::default()) }.encode_to_vec());
+    write(
+        "check_request",
+        "no-request",
+        CheckRequest { attributes: Some(AttributeContext::default()) }.encode_to_vec(),
+    );
     write("check_request", "cut-short", &message(http(("GET", host, "/healthz"), &[]))[..40]);
 }

@@ -10,6 +10,7 @@ pub mod documents;
 pub mod hosts;
 pub mod paths;
 pub mod resources;
+pub mod review;
 pub mod templates;
 pub mod token;
 pub mod world;
@@ -39,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "template", entry: templates::template, runs: 20_000, words: templates::WORDS },
     Target { name: "condition", entry: condition::condition, runs: 2_000, words: condition::WORDS },
     Target { name: "resources", entry: resources::resources, runs: 3_000, words: resources::WORDS },
+    Target { name: "review", entry: review::review, runs: 5_000, words: review::WORDS },
     Target { name: "yaml", entry: yaml::yaml, runs: 10_000, words: yaml::WORDS },
 ];
 

@@ -53,7 +53,9 @@ impl Desk {
     /// What `/validate` answers.
     pub async fn validate(&self, request: &Request) -> Verdict {
         let Some(kind) = ours(request) else { return Verdict::pass() };
-        if request.leaves_spec() {
+        // What goes takes nothing along, unless it is an application that others refer to.
+        let goes = request.operation == Operation::Delete && kind != Kind::EntraApplication;
+        if goes || request.leaves_spec() {
             return Verdict::pass();
         }
         let examined = match kind {

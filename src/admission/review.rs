@@ -131,13 +131,12 @@ impl Request {
         object?.get("metadata")?.as_object()
     }
 
-    /// Whether it changes nothing that anybody judges: labels, finalizers, an object that is on its way out.
+    /// Whether it changes nothing that anybody judges, but labels, owners or finalizers. An object that is on its way out
+    /// is no exception: a finalizer may keep it for as long as somebody likes, and until then it counts.
     #[must_use]
     pub fn leaves_spec(&self) -> bool {
         let (Some(new), Some(old)) = (&self.object, &self.old_object) else { return false };
-        let leaving = Self::metadata(Some(new))
-            .is_some_and(|metadata| metadata.get("deletionTimestamp").is_some_and(|at| !at.is_null()));
-        self.operation == Operation::Update && (leaving || new.get("spec") == old.get("spec"))
+        self.operation == Operation::Update && new.get("spec") == old.get("spec")
     }
 }
 

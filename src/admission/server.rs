@@ -76,7 +76,8 @@ async fn mutate(State(port): State<Port>, body: Bytes) -> Response {
 }
 
 fn answer(path: &'static str, request: &Request, verdict: &Verdict) -> Response {
-    let refused = verdict.outcome.as_ref().err().map(|refusal| refusal.message.as_str());
+    // The message may name people; the one who asked has it.
+    let refused = verdict.outcome.as_ref().err().map(|refusal| refusal.reason);
     let of = (&request.kind.kind, &request.namespace, &request.name);
     tracing::info!(
         code = "reviewed", path, kind = of.0, namespace = of.1, name = of.2, operation = ?request.operation,

@@ -1,5 +1,7 @@
 //! The arguments of every command, as `clap` reads them and `--help` shows them.
 
+pub(super) mod offline;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -7,8 +9,6 @@ use std::str::FromStr;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::envoy::server::Listen;
-
-use super::report::Expected;
 
 /// Decides who may reach which route of which API.
 #[derive(Parser, Debug)]
@@ -27,7 +27,7 @@ pub(super) enum Command {
     /// Answer the API server's admission reviews: validate resources, stamp grants, inject sidecars.
     Webhook(WebhookArgs),
     /// Decide one request offline and show how the decision came about.
-    Check(CheckArgs),
+    Check(offline::CheckArgs),
     /// Work with tokens.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -48,7 +48,7 @@ pub(super) enum Command {
 #[derive(Subcommand, Debug)]
 pub(super) enum TokenCommand {
     /// Verify one token against an application, without any policy.
-    Inspect(InspectArgs),
+    Inspect(offline::InspectArgs),
 }
 
 /// How results are printed.
@@ -263,70 +263,6 @@ pub(super) struct ScopeArgs {
     /// Act for one workload: its labels, for policies with a selector; may be repeated.
     #[arg(long = "workload-label", value_name = "KEY=VALUE", requires = "workload_namespace")]
     pub(super) workload_labels: Vec<String>,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct CheckArgs {
-    /// Directory of YAML files with EntraApplication and AccessPolicy resources.
-    #[arg(long, value_name = "DIR")]
-    pub(super) policies: PathBuf,
-    /// The request's method.
-    #[arg(long, value_name = "METHOD", default_value = "GET")]
-    pub(super) method: String,
-    /// The request's URL, `https://host/path?query`. Its path counts as it is written.
-    #[arg(long, value_name = "URL")]
-    pub(super) url: String,
-    /// The path and query exactly as Envoy would send them, instead of those of `--url`.
-    #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
-    pub(super) raw_path: Option<String>,
-    /// A request header, `Name: value`; may be repeated.
-    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
-    pub(super) headers: Vec<String>,
-    /// File that holds the bearer token, or `-` for standard input.
-    #[arg(long, value_name = "FILE")]
-    pub(super) token: Option<String>,
-    /// The host of the request, perhaps with a port, instead of that of `--url`.
-    #[arg(long, value_name = "HOST")]
-    pub(super) connect: Option<String>,
-    #[command(flatten)]
-    pub(super) keys: KeyArgs,
-    /// How to print the result.
-    #[arg(long, short = 'o', value_enum, default_value_t = Format::Text)]
-    pub(super) output: Format,
-    /// Exit with 0 if the decision is this, else with 1: `allow`, `deny`, `unavailable`, or a reason code.
-    #[arg(long, value_name = "DECISION")]
-    pub(super) expect: Option<Expected>,
-    #[command(flatten)]
-    pub(super) scope: ScopeArgs,
-}
-
-/// With which keys, and at which time.
-#[derive(Args, Debug)]
-pub(super) struct KeyArgs {
-    /// JWKS file to verify the token with; no network is touched then.
-    #[arg(long, value_name = "FILE")]
-    pub(super) jwks: Option<PathBuf>,
-    /// The time to decide at: RFC 3339, or seconds since 1970. The present if absent.
-    #[arg(long, value_name = "TIME")]
-    pub(super) now: Option<String>,
-    /// PEM file with further certificate authorities to trust when fetching signing keys.
-    #[arg(long, value_name = "FILE")]
-    pub(super) extra_ca: Option<PathBuf>,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct InspectArgs {
-    /// The token, or `-` for standard input. An argument is visible to other users of the machine: prefer `-`.
-    #[arg(value_name = "TOKEN", default_value = "-")]
-    pub(super) token: String,
-    /// File with the EntraApplication; `#name` or `#namespace/name` picks one of several.
-    #[arg(long, value_name = "FILE[#NAME]")]
-    pub(super) application: String,
-    #[command(flatten)]
-    pub(super) keys: KeyArgs,
-    /// How to print the result.
-    #[arg(long, short = 'o', value_enum, default_value_t = Format::Text)]
-    pub(super) output: Format,
 }
 
 #[derive(Args, Debug)]

@@ -18,7 +18,7 @@ use crate::policy::locate::{Finding, Located, locate};
 use crate::request::Request;
 use crate::token::Profile;
 
-use super::args::{CheckArgs, KeyArgs};
+use super::args::offline::{CheckArgs, KeyArgs};
 use super::report::{self, Report, Ruled};
 use super::{Outcome, UsageError, keys, logging, offline, policies, runtime, scope};
 

@@ -17,7 +17,7 @@ use crate::request::Headers;
 use crate::token::{self, Authority, Discovery, KeySource, Profile};
 
 use super::UsageError;
-use super::args::KeyArgs;
+use super::args::offline::KeyArgs;
 use super::out::Out;
 
 /// Longest wait for metadata and keys.

@@ -17,7 +17,7 @@ use crate::reason::DenyStatus;
 use crate::request::Request;
 use crate::token::{self, KeySource, Profile, TokenRejection, Version};
 
-use super::args::{InspectArgs, KeyArgs};
+use super::args::offline::{InspectArgs, KeyArgs};
 use super::report::{self, Report};
 use super::{Outcome, UsageError, keys, logging, offline, policies, runtime};
 

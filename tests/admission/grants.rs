@@ -154,3 +154,13 @@ fn a_stamp_that_admission_did_not_make_is_refused_whoever_made_it() {
     let said = examine(&request("AccessGrant", "UPDATE", (made, bent)), &REQUIRED, NOW);
     assert!(said.faults[0].contains("spec.approvedBy"), "{said:?}");
 }
+
+/// A finalizer keeps a deleted object for as long as its owner likes, and until it is gone its roles are lent.
+#[test]
+fn a_grant_on_its_way_out_is_judged_like_any_other() {
+    let asked = grant(json!({"requestedBy": stamp("ada", "2")}));
+    let mut taken = grant(json!({"approved": true, "roles": ["Admin"], "requestedBy": stamp("ada", "2")}));
+    taken["metadata"]["deletionTimestamp"] = json!("2027-01-15T07:00:00Z");
+    let (_, said) = ask(("ada", "2"), (asked, taken), &REQUIRED);
+    assert!(said.forbidden.is_some() || !said.faults.is_empty(), "{said:?}");
+}

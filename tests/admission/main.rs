@@ -1,6 +1,7 @@
 //! Admission without a cluster: reviews as texts, verdicts as tables.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
+mod desk;
 mod grants;
 mod pods;
 mod resources;

@@ -111,10 +111,18 @@ fn what_leaves_the_spec_alone_is_never_judged() {
     let mut labelled = broken.clone();
     labelled["metadata"]["labels"] = json!({"a": "b"});
     assert_eq!(judge(&request("AccessPolicy", "UPDATE", (broken.clone(), labelled)), &[]), Verdict::pass());
-    let mut leaving = policy("orders", "another broken one", json!([]));
-    assert!(!refused(&judge(&request("AccessPolicy", "UPDATE", (broken.clone(), leaving.clone())), &[])).is_empty());
+    let mut leaving = broken.clone();
     leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-    assert_eq!(judge(&request("AccessPolicy", "UPDATE", (broken, leaving)), &[]), Verdict::pass());
+    assert_eq!(judge(&request("AccessPolicy", "UPDATE", (broken.clone(), leaving)), &[]), Verdict::pass());
+    let mut changed = policy("orders", "another broken one", json!([]));
+    for on_its_way_out in [false, true] {
+        if on_its_way_out {
+            changed["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        }
+        assert!(
+            !refused(&judge(&request("AccessPolicy", "UPDATE", (broken.clone(), changed.clone())), &[])).is_empty()
+        );
+    }
 }
 
 #[test]

@@ -5,68 +5,21 @@ use std::path::Path;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::Api;
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use super::api_server::{ADMIN, ApiServer};
 use super::helm::{Helm, object, objects};
 use super::objects::Objects;
 use super::pod::Container;
-use super::server::{Server, ask_of};
+use super::release::{ANY, Release, started};
+use super::server::ask_of;
 
-const ANY: &str = "127.0.0.1:0";
+/// Without a webhook nobody else is disturbed.
+const QUIET: &str = "webhook.enabled=false,certificates.provider=secret,certificates.secretName=serving,\
+    gateway.enabled=true,hostPins[0].host=pinned.example.com,hostPins[0].namespace=pinned";
 
-/// A release without a webhook, so that nobody else is disturbed, and what the API server has made of it.
-struct Release {
-    server: &'static ApiServer,
-    namespace: String,
-    installed: Vec<Value>,
-    directory: tempfile::TempDir,
-}
-
-impl Release {
-    async fn new(prefix: &str) -> Self {
-        let server = ApiServer::shared().await;
-        let namespace = server.namespace(prefix).await;
-        let helm = Helm::of(server.kubeconfig(ADMIN));
-        let values = "webhook.enabled=false,certificates.provider=secret,certificates.secretName=serving,\
-            gateway.enabled=true,hostPins[0].host=pinned.example.com,hostPins[0].namespace=pinned";
-        helm.prints(&["install", &namespace, "charts/entrance", "--namespace", &namespace, "--set", values]);
-        let client = server.client(ADMIN).await;
-        let to = Objects { client: &client, namespace: &namespace, manager: "test", dry_run: false };
-        let mut installed = Vec::new();
-        for object in objects(&helm.prints(&["get", "manifest", &namespace, "--namespace", &namespace])) {
-            installed.push(to.read(&object).await.unwrap());
-        }
-        Self { server, namespace, installed, directory: tempfile::tempdir().unwrap() }
-    }
-
-    fn name(&self, component: &str) -> String {
-        format!("{}-entrance-{component}", self.namespace)
-    }
-
-    /// A container of a Deployment, with the kubeconfig of the account that its pod runs under.
-    async fn container(&self, component: &str) -> Container {
-        let deployment = object(&self.installed, "Deployment", &self.name(component));
-        let account = deployment["spec"]["template"]["spec"]["serviceAccountName"].as_str().unwrap();
-        let token = self.server.account_token(&self.namespace, account, &[]).await;
-        Container::of(deployment, component)
-            .filled(&self.installed, self.directory.path())
-            .address("0.0.0.0:9901", ANY)
-            .account(&self.server.kubeconfig(&token))
-    }
-}
-
-async fn started(container: &Container, port: &str) -> Server {
-    let mut command = Command::from(container.command());
-    command.stdout(std::process::Stdio::null());
-    let server = Server::launch(command, port).await;
-    let ready = container.probe("readinessProbe");
-    assert_eq!(ready, "/readyz");
-    server.becomes(|status, _| status == 200).await;
-    for probe in ["startupProbe", "livenessProbe"] {
-        assert_eq!(server.admin(&container.probe(probe)).await.0, 200, "{probe}");
-    }
-    server
+async fn quiet(prefix: &str) -> Release {
+    let server = ApiServer::shared().await;
+    Release::install(server, &server.namespace(prefix).await, QUIET).await
 }
 
 fn certificate(directory: &Path) {
@@ -77,7 +30,7 @@ fn certificate(directory: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_controller_of_the_chart_is_ready_and_leads() {
-    let release = Release::new("controls").await;
+    let release = quiet("controls").await;
     let tls = tempfile::tempdir().unwrap();
     certificate(tls.path());
     let container = release.container("controller").await.mount("tls", tls.path()).address("0.0.0.0:9193", ANY);
@@ -90,7 +43,7 @@ async fn the_controller_of_the_chart_is_ready_and_leads() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_gateway_of_the_chart_decides_by_what_was_applied() {
-    let release = Release::new("decides").await;
+    let release = quiet("decides").await;
     let host = format!("{}.example.com", release.namespace);
     let client = release.server.client(ADMIN).await;
     let to = Objects { client: &client, namespace: &release.namespace, manager: "test", dry_run: false };
@@ -109,6 +62,45 @@ async fn the_gateway_of_the_chart_decides_by_what_was_applied() {
     // The pin of the values is a flag of the command line.
     let pinned = ask_of(&channel, ("pinned.example.com", ("GET", "/healthz")), None).await;
     assert_eq!(pinned, (403, "no_policy_for_host".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_webhook_of_the_chart_makes_its_certificate_and_answers_the_api_server() {
+    let server: &'static ApiServer = Box::leak(Box::new(ApiServer::start().await));
+    let free = std::net::TcpListener::bind(ANY).unwrap().local_addr().unwrap();
+    let values = format!("webhook.url=https://{free}");
+    let release = Release::install(server, "answers", &values).await;
+    let client = server.client(ADMIN).await;
+    let to = Objects { client: &client, namespace: &release.namespace, manager: "test", dry_run: false };
+    let policy = |hosts: Value| {
+        json!({"apiVersion": "entrance.dev/v1alpha1", "kind": "AccessPolicy", "metadata": {"name": "orders"},
+            "spec": {"applicationRef": {"name": "orders"}, "hosts": hosts, "routes": [
+                {"name": "health", "path": "/a/%2e", "anonymous": true}]}})
+    };
+    let closed = to.create(&policy(json!(["orders.example.com"]))).await.unwrap_err();
+    assert!(closed.contains("failed calling webhook"), "{closed}");
+
+    let container = release.container("webhook").await.address("0.0.0.0:9443", &free.to_string());
+    let _webhook = started(&container, "webhook").await;
+    let judged = async {
+        loop {
+            let refused = to.create(&policy(json!(["orders.example.com"]))).await.unwrap_err();
+            if !refused.contains("failed calling webhook") {
+                return refused;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let refused = tokio::time::timeout(std::time::Duration::from_secs(30), judged).await.unwrap();
+    assert!(refused.contains("spec.routes[0].path"), "{refused}");
+    assert_eq!(container.probe("livenessProbe"), "/livez");
+    // What the webhook made is what the controller shows.
+    let container = release.container("controller").await.address("0.0.0.0:9193", ANY);
+    started(&container, "xds").await;
+    let secret = object(&release.installed, "Secret", &release.name("certificates"));
+    let filled = to.read(secret).await.unwrap();
+    let names: Vec<_> = filled["data"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names, ["ca.crt", "ca.key", "tls.crt", "tls.key"]);
 }
 
 const JWKS: &str = include_str!("../../charts/entrance/files/test/jwks.json");

@@ -144,7 +144,7 @@ async fn an_injected_sidecar_trusts_the_controller_by_the_authority_that_it_was_
     for variable in container["env"].as_array().unwrap() {
         command.env(variable["name"].as_str().unwrap(), variable["value"].as_str().unwrap());
     }
-    let sidecar = Server::launch(command, "ext_authz").await;
+    let sidecar = Server::of(command, "ext_authz").await;
     let ready = sidecar.becomes(|_, page| page.to_string().contains("\"connected\"")).await;
     assert!(ready.to_string().contains("connected"), "{ready}");
 }

@@ -79,6 +79,15 @@ impl Container {
         self
     }
 
+    /// The address that begins like this, as an argument has it: `0.0.0.0:15901`.
+    pub(crate) fn listening(&self, prefix: &str) -> String {
+        let found = self
+            .strings("args")
+            .into_iter()
+            .find_map(|argument| Some(argument.get(argument.find(prefix)?..)?.to_owned()));
+        found.unwrap_or_else(|| panic!("no argument names `{prefix}`"))
+    }
+
     /// What stands for the files of its service account.
     pub(crate) fn account(mut self, kubeconfig: &Path) -> Self {
         self.environment.push(("KUBECONFIG".to_owned(), kubeconfig.to_str().unwrap().to_owned()));

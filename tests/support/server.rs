@@ -57,11 +57,11 @@ impl Server {
             command.args(["--audit", "off"]);
         }
         command.stdout(if audited { Stdio::piped() } else { Stdio::null() });
-        Self::launch(command, port).await
+        Self::of(command, port).await
     }
 
-    /// Starts a command that somebody else put together; its standard output goes where it says.
-    pub(crate) async fn launch(mut command: Command, port: &str) -> Self {
+    /// Starts a command that somebody else put together.
+    pub(crate) async fn of(mut command: Command, port: &str) -> Self {
         command.env_remove("RUST_LOG").stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap()).lines();

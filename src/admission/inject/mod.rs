@@ -35,6 +35,9 @@ const USER: u32 = 65532;
 const EXCLUDED_IN: &str = "traffic.sidecar.istio.io/excludeInboundPorts";
 const EXCLUDED_OUT: &str = "traffic.sidecar.istio.io/excludeOutboundPorts";
 
+/// The API server's picture of a pod that a node made from a file: it cannot be changed, and has no tokens.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
 /// A version of Kubernetes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
@@ -70,8 +73,13 @@ pub fn concerns(request: &Request) -> bool {
 pub fn inject(request: &Request, ground: &Ground<'_>) -> Verdict {
     let ours = [ground.namespace, "kube-system"].contains(&request.namespace.as_str());
     let (Some(pod), false) = (&request.object, ours) else { return Verdict::pass() };
-    let empty = Members::new();
-    let metadata = Request::metadata(Some(pod)).unwrap_or(&empty);
+    let spec = pod.get("spec").and_then(Value::as_object);
+    let (Some(metadata), Some(_)) = (Request::metadata(Some(pod)), spec) else {
+        return refuse(&["the pod has no `metadata` or no `spec`".to_owned()]);
+    };
+    if metadata.get("annotations").is_some_and(|annotations| annotations.get(MIRROR).is_some()) {
+        return Verdict::pass();
+    }
     match wishes::wanted(metadata) {
         Ok(true) => {}
         Ok(false) => return Verdict::pass(),
