@@ -11,7 +11,9 @@ use crate::children::{Process, scratch, until};
 use crate::server::ask_of;
 
 /// A quiet process spends less than this in a second.
-const QUIET: Duration = Duration::from_millis(20);
+const QUIET: Duration = Duration::from_millis(30);
+/// Whatever it does after that, it goes on with.
+const LONGEST: u32 = 300;
 
 pub(crate) struct Running {
     process: Process,
@@ -65,11 +67,14 @@ impl Running {
         self.process.busy()
     }
 
-    /// Waits until it has nothing to do, as long as that takes.
+    /// Waits until it has nothing to do.
     pub(crate) async fn settles(&self) {
         let mut before = self.busy();
         let mut quiet = 0;
-        while quiet < 7 {
+        for _ in 0..LONGEST {
+            if quiet >= 6 {
+                return;
+            }
             tokio::time::sleep(Duration::from_secs(1)).await;
             let now = self.busy();
             quiet = if now.saturating_sub(before) <= QUIET { quiet + 1 } else { 0 };
