@@ -121,6 +121,19 @@ fn files(layer: &[u8], (config, binary): (&Value, &[u8])) {
 }
 
 #[test]
+fn a_container_engine_makes_the_like() {
+    let recipe = fs::read_to_string(root().join("Containerfile")).unwrap();
+    let (build, image) = recipe.split_once("\nFROM scratch\n").unwrap();
+    assert!(build.contains("cargo build --release --locked --no-default-features --bin entrance"), "{build}");
+    for line in ["USER 65532:65532", "ENTRYPOINT [\"/entrance\"]", "CMD [\"--help\"]"] {
+        assert!(image.lines().any(|known| known == line), "{line}");
+    }
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let wanted = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
+    assert!(build.contains(&format!("rust:{wanted}-alpine")), "rust {wanted}");
+}
+
+#[test]
 fn several_architectures_make_an_index() {
     let directory = tempfile::tempdir().unwrap();
     let pairs = ["amd64", "arm64"].map(|name| format!("{name}={}", program(directory.path(), name)));

@@ -2,7 +2,8 @@
 //! its sidecar, whose very command line runs; a request through a real Envoy is allowed and another one denied; a grant is
 //! approved by a second user and used; everything is removed.
 #![cfg(feature = "emulator")]
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::indexing_slicing, reason = "a missing member fails the test")]
 #![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
 
 #[path = "support/api_server.rs"]

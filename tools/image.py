@@ -1,17 +1,17 @@
 """Builds the container image without a container engine: an OCI archive, the same bytes for the same input.
 
-usage: image.py [--out DIRECTORY] [--target TRIPLE]...          compile, then pack: what `make image` does
-       image.py --binary ARCHITECTURE=FILE... [--out DIRECTORY]  pack static binaries that are there already
+usage: image.py [--out DIRECTORY] [--target TRIPLE]...            compile, then pack: what `make image` does
+       image.py [--out DIRECTORY] --binary ARCHITECTURE=FILE...   pack static binaries that are there already
 
-The image is `FROM scratch`: `/entrance`, Mozilla's certificate authorities (of the pinned Python package `certifi`) where
-TLS libraries look for them, and nothing else; it runs as user 65532. Several targets give one archive with an index by
-architecture. Beside it lies a bill of materials (CycloneDX) of what is compiled in.
+The image is `FROM scratch`: `/entrance`, Mozilla's certificate authorities (of the pinned Python package `certifi`)
+where TLS libraries look for them, an empty `/tmp`, and nothing else; it runs as user 65532. Several targets give one
+archive with an index by architecture. Beside it lies a bill of materials (CycloneDX) of what is compiled in.
 
-    target/image/entrance-VERSION.oci.tar      for `skopeo copy oci-archive:…`, `podman load`, `ctr images import`, kind
+    target/image/entrance-VERSION.oci.tar      for `skopeo copy oci-archive:…`, `podman load`, `ctr images import`
     target/image/entrance-VERSION.cdx.json
 
-Compiling wants the Rust target (`rustup target add`) and a C compiler for musl: `musl-gcc` of Debian's musl-tools for this
-machine's architecture; for others name one in `CC_<target>`, as the crate `cc` reads it. Names of this machine's
+Compiling wants the Rust target (`rustup target add`) and a C compiler for musl: `musl-gcc` of Debian's musl-tools for
+this machine's architecture; for others name one in `CC_<target>`, as the crate `cc` reads it. Names of this machine's
 directories are taken out of the binary, times are those of `SOURCE_DATE_EPOCH`, 1970 if it is not set.
 """
 
@@ -195,7 +195,7 @@ def labels():
     """What the image says of itself."""
     return {
         "org.opencontainers.image.title": "entrance",
-        "org.opencontainers.image.description": "Authorization for Envoy by Microsoft Entra ID tokens and Kubernetes resources",
+        "org.opencontainers.image.description": "Authorization for Envoy by Microsoft Entra ID tokens",
         "org.opencontainers.image.licenses": "Apache-2.0",
         "org.opencontainers.image.version": version(),
     }

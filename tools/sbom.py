@@ -1,8 +1,8 @@
-"""What is compiled into the program, as a CycloneDX 1.6 document: the packages of `Cargo.lock` that a release build without
-the emulator links, with licences, hashes and who needs whom. The same bytes for the same lock file.
+"""What is compiled into the program, as a CycloneDX 1.6 document: the packages of `Cargo.lock` that a release build
+without the emulator links, with licences, hashes and who needs whom. The same bytes for the same lock file.
 
-Packages that only run while compiling (build scripts and their dependencies) are left out; procedural macros are in, since
-what they write is compiled.
+Packages that only run while compiling (build scripts and their dependencies) are left out; procedural macros are in,
+since what they write is compiled.
 """
 
 import datetime
@@ -35,7 +35,8 @@ def linked(known):
         package = left.pop()
         if package in found:
             continue
-        needs = [need["pkg"] for need in nodes[package]["deps"] if any(kind["kind"] is None for kind in need["dep_kinds"])]
+        deps = nodes[package]["deps"]
+        needs = [need["pkg"] for need in deps if any(kind["kind"] is None for kind in need["dep_kinds"])]
         found[package] = sorted(set(needs))
         left.extend(needs)
     return found

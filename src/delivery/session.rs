@@ -212,7 +212,7 @@ mod tests {
                 "data": {"version": version.as_ref()?},
             });
             let object = Object::new(body.as_object()?.clone()).ok()??;
-            let parcel = Parcel::resource(&object);
+            let parcel = Parcel::resource(&Arc::new(object));
             Some((Arc::clone(&parcel.name), parcel))
         };
         versions.iter().enumerate().filter_map(parcel).collect()

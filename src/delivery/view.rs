@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use serde_json::{Map, Value};
 
 use crate::api::object::{Kind, Object, ObjectId, Resources};
@@ -31,7 +32,7 @@ pub enum Audience {
 pub struct Catalogue {
     /// Counts the catalogues of this process.
     pub generation: u64,
-    parcels: HashMap<ObjectId, Stock>,
+    parcels: HashMap<ObjectId, Stock, RandomState>,
     namespaces: HashMap<Arc<str>, Arc<[ObjectId]>>,
     /// For gateways; `None`: no host is given to anybody.
     pins: Option<Parcel>,
@@ -104,7 +105,7 @@ impl Catalogue {
     /// The next catalogue. What did not change is not encoded again.
     #[must_use]
     pub fn next(&self, resources: &Resources) -> Self {
-        let mut parcels = HashMap::with_capacity(resources.len());
+        let mut parcels = HashMap::with_capacity_and_hasher(resources.len(), RandomState::default());
         let mut namespaces: HashMap<Arc<str>, Vec<ObjectId>> = HashMap::new();
         let (generation, mut digest) = (self.generation.saturating_add(1), 0);
         for object in resources.all() {

@@ -25,7 +25,7 @@ pub const MAX_BODY: usize = 2 << 20;
 /// Hosts that the installation gave to a namespace.
 pub type Pins = BTreeMap<HostPattern, Arc<str>>;
 
-/// Something to deliver, encoded once for all subscribers.
+/// Something to deliver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parcel {
     /// `AccessPolicy/shop/orders`.
@@ -33,44 +33,69 @@ pub struct Parcel {
     /// A hash of the content.
     pub version: Arc<str>,
     type_url: &'static str,
-    bytes: Arc<[u8]>,
+    content: Content,
+}
+
+/// What a parcel holds. A resource is kept anyway, and encoded for whoever is sent it: ten thousand are not kept twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Content {
+    Resource(Arc<Object>),
+    Encoded(Arc<[u8]>),
+}
+
+impl Content {
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Resource(object) => encoded(object),
+            Self::Encoded(bytes) => bytes.to_vec(),
+        }
+    }
+}
+
+fn encoded(object: &Object) -> Vec<u8> {
+    let message = Resource {
+        kind: object.id.kind.as_str().to_owned(),
+        namespace: object.id.namespace.to_string(),
+        name: object.id.name.to_string(),
+        body: object.text().to_owned().into(),
+    };
+    message.encode_to_vec()
 }
 
 impl Parcel {
     /// A resource.
     #[must_use]
-    pub fn resource(object: &Object) -> Self {
-        let message = Resource {
-            kind: object.id.kind.as_str().to_owned(),
-            namespace: object.id.namespace.to_string(),
-            name: object.id.name.to_string(),
-            body: object.text().to_owned().into(),
-        };
-        Self::new(name(&object.id), RESOURCE_TYPE, message.encode_to_vec())
+    pub fn resource(object: &Arc<Object>) -> Self {
+        let content = Content::Resource(Arc::clone(object));
+        Self::new(name(&object.id), RESOURCE_TYPE, &encoded(object), content)
     }
 
     /// Who a subscriber is.
     #[must_use]
     pub fn workload(namespace: &str, labels: &BTreeMap<String, String>) -> Self {
         let message = Workload { namespace: namespace.to_owned(), labels: labels.clone() };
-        Self::new(WORKLOAD.to_owned(), WORKLOAD_TYPE, message.encode_to_vec())
+        Self::encoded(WORKLOAD, WORKLOAD_TYPE, message.encode_to_vec())
     }
 
     /// Which hosts are given to a namespace.
     #[must_use]
     pub fn pins(pins: &Pins) -> Self {
         let hosts = pins.iter().map(|(host, namespace)| (host.to_string(), namespace.to_string())).collect();
-        Self::new(PINS.to_owned(), PINS_TYPE, proto::Pins { hosts }.encode_to_vec())
+        Self::encoded(PINS, PINS_TYPE, proto::Pins { hosts }.encode_to_vec())
     }
 
-    fn new(name: String, type_url: &'static str, bytes: Vec<u8>) -> Self {
-        let hash = digest::digest(&digest::SHA256, &bytes);
+    fn encoded(name: &str, type_url: &'static str, bytes: Vec<u8>) -> Self {
+        Self::new(name.to_owned(), type_url, &bytes, Content::Encoded(bytes.as_slice().into()))
+    }
+
+    fn new(name: String, type_url: &'static str, bytes: &[u8], content: Content) -> Self {
+        let hash = digest::digest(&digest::SHA256, bytes);
         let mut version = String::with_capacity(32);
         for byte in hash.as_ref().iter().take(16) {
             // Writing to a string does not fail.
             let (Ok(()) | Err(_)) = write!(version, "{byte:02x}");
         }
-        Self { name: name.into(), version: version.into(), type_url, bytes: bytes.into() }
+        Self { name: name.into(), version: version.into(), type_url, content }
     }
 
     /// The version as a number.
@@ -84,7 +109,7 @@ impl Parcel {
         Envelope {
             name: self.name.to_string(),
             version: self.version.to_string(),
-            resource: Some(Any { type_url: self.type_url.to_owned(), value: self.bytes.to_vec() }),
+            resource: Some(Any { type_url: self.type_url.to_owned(), value: self.content.bytes() }),
             ..Envelope::default()
         }
     }

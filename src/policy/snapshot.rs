@@ -84,12 +84,17 @@ impl Snapshot {
     /// All tables in a stable order, for listings.
     #[must_use]
     pub fn tables(&self) -> Vec<(HostPattern, &HostTable)> {
+        let mut all: Vec<_> = self.all().collect();
+        all.sort_by(|(left, _), (right, _)| left.cmp(right));
+        all
+    }
+
+    /// All tables in any order.
+    pub fn all(&self) -> impl Iterator<Item = (HostPattern, &HostTable)> {
         let exact = self.exact.iter().map(|(name, table)| (HostPattern::Exact(name.clone()), &**table));
         let wildcards = self.wildcards.iter().map(|(name, table)| (HostPattern::Wildcard(name.clone()), &**table));
         let any = self.any.iter().map(|table| (HostPattern::Any, &**table));
-        let mut all: Vec<_> = exact.chain(wildcards).chain(any).collect();
-        all.sort_by(|(left, _), (right, _)| left.cmp(right));
-        all
+        exact.chain(wildcards).chain(any)
     }
 }
 

@@ -81,8 +81,10 @@ impl Container {
 
     /// The address that begins like this, as an argument has it: `0.0.0.0:15901`.
     pub(crate) fn listening(&self, prefix: &str) -> String {
-        let found =
-            self.strings("args").into_iter().find_map(|argument| Some(argument[argument.find(prefix)?..].to_owned()));
+        let found = self
+            .strings("args")
+            .into_iter()
+            .find_map(|argument| Some(argument.get(argument.find(prefix)?..)?.to_owned()));
         found.unwrap_or_else(|| panic!("no argument names `{prefix}`"))
     }
 

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
 use tokio::task::block_in_place;
@@ -60,7 +61,7 @@ pub(super) struct Writer {
     peers: Peers,
     compiler: Compiler,
     compiled: Option<(Arc<Resources>, Compiled)>,
-    known: HashMap<ObjectId, Known>,
+    known: HashMap<ObjectId, Known, RandomState>,
     standing: HashMap<ObjectId, Standing>,
 }
 
@@ -95,7 +96,7 @@ impl Writer {
             peers: Peers::default(),
             compiler: Compiler::default(),
             compiled: None,
-            known: HashMap::new(),
+            known: HashMap::default(),
             standing: HashMap::new(),
         }
     }
@@ -193,10 +194,17 @@ impl Writer {
         let ground = Ground { resources, compiled: &compiled, keys: &keys, planes, peers, now };
         let judgement = ground.judge();
         self.compiled = Some((Arc::clone(resources), compiled));
-        let there = |id: &ObjectId| resources.get(id).is_some();
-        self.known.retain(|id, _| there(id));
-        self.standing.retain(|id, _| there(id));
+        self.forget(resources, judgement.known.len());
         judgement
+    }
+
+    /// Forgets what is gone. Looking for it costs as much as everything else, so it is done only if there is something:
+    /// `there` objects have a status. An object that came in place of one that is gone is told apart by its creation.
+    fn forget(&mut self, resources: &Resources, there: usize) {
+        if self.known.len().max(self.standing.len()) > there {
+            self.known.retain(|id, _| resources.get(id).is_some());
+            self.standing.retain(|id, _| resources.get(id).is_some());
+        }
     }
 
     /// The statuses that differ from those that stand.

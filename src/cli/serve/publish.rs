@@ -4,6 +4,7 @@
 //! resources changes nothing. Resources that are the same as before keep their generation, whatever changed in comments,
 //! order or spelling.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -112,19 +113,20 @@ fn tell(enforced: &Enforced, compiled: &Compiled, watch: &Stopwatch) {
     for fault in &enforced.faults {
         tracing::warn!(fault, "a fault in the policies: what is broken denies");
     }
-    let tables = compiled.snapshot.tables();
-    if tables.is_empty() {
+    let (mut hosts, mut policies) = (0_usize, HashMap::new());
+    for (_, table) in compiled.snapshot.all() {
+        hosts = hosts.saturating_add(1);
+        // A policy stands at each of its hosts, and counts once.
+        policies.extend(table.policies().iter().map(|policy| (Arc::as_ptr(policy), policy.routes.len())));
+    }
+    if hosts == 0 {
         tracing::warn!("no policy is in force: every request is denied");
     }
-    let all = tables.iter().flat_map(|(_, table)| table.policies());
-    let mut policies: Vec<_> = all.map(|policy| (policy.id(), policy.routes.len())).collect();
-    policies.sort_unstable();
-    policies.dedup();
     tracing::info!(
         generation = enforced.world.generation,
-        hosts = tables.len(),
+        hosts,
         policies = policies.len(),
-        routes = policies.iter().map(|(_, routes)| routes).sum::<usize>(),
+        routes = policies.values().sum::<usize>(),
         applications = enforced.profiles.len(),
         faults = enforced.faults.len(),
         took_ms = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX),
