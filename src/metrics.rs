@@ -142,6 +142,8 @@ pub struct Gauges {
     pub keys: Vec<KeyGauge>,
     /// Verified tokens that are remembered.
     pub remembered_tokens: usize,
+    /// Seconds until the certificate of our own port ends, where one is renewed.
+    pub certificate: Option<i64>,
 }
 
 /// The state of one source of signing keys.

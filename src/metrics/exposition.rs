@@ -98,6 +98,11 @@ fn write_gauges(gauges: &Gauges, page: &mut String) -> fmt::Result {
             family.sample(&[("source", &source.source)], &age.as_secs())?;
         }
     }
+    let mut family = Family::new(page, "entrance_certificate_left_seconds", GAUGE)?;
+    family.help("Time until the certificate of the webhook's port ends.")?;
+    if let Some(left) = gauges.certificate {
+        family.sample(&[], &left)?;
+    }
     let mut family = Family::new(page, "entrance_build_info", GAUGE)?;
     family.help("Always 1; the version is in the label.")?;
     family.sample(&[("version", env!("CARGO_PKG_VERSION"))], &1)
@@ -160,6 +165,7 @@ mod tests {
             [
                 "entrance_audit_records_total counter",
                 "entrance_build_info gauge",
+                "entrance_certificate_left_seconds gauge",
                 "entrance_checks_waiting gauge",
                 "entrance_decision_duration_seconds histogram",
                 "entrance_decisions_total counter",
@@ -180,6 +186,7 @@ mod tests {
             generation: Some(7),
             keys: vec![KeyGauge { source: "a\"b\\c\nd".into(), age: Some(Duration::from_secs(5)), usable: 2 }],
             remembered_tokens: 3,
+            certificate: Some(-7),
         };
         let page = render(&Metrics::default(), &gauges);
         for line in page.lines().filter(|line| !line.starts_with("# ")) {
@@ -189,6 +196,7 @@ mod tests {
         }
         assert!(page.contains("entrance_keys_usable{source=\"a\\\"b\\\\c\\nd\"} 2\n"));
         assert!(page.contains("entrance_snapshot_generation 7\n"));
+        assert!(page.contains("entrance_certificate_left_seconds -7\n"));
         assert!(page.contains("entrance_decisions_total{outcome=\"unavailable\",reason=\"keys_unavailable\"} 0\n"));
     }
 }

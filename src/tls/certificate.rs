@@ -12,6 +12,10 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
+use crate::clock::UnixTime;
+
+use super::validity::validity;
+
 /// A certificate with its private key, both PEM.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pem {
@@ -71,6 +75,12 @@ impl Certificate {
     pub fn replace(&self, pem: &Pem) -> Result<(), CertificateFault> {
         self.shown.store(Arc::new(read(pem, &self.provider)?));
         Ok(())
+    }
+
+    /// When the one that is shown ends.
+    #[must_use]
+    pub fn until(&self) -> Option<UnixTime> {
+        validity(self.shown.load().cert.first()?).map(|(_, until)| until)
     }
 
     /// Shakes hands with this certificate, whichever it is at that moment, for these protocols.

@@ -95,7 +95,7 @@ impl Inspect for Told {
 
     fn gauges(&self) -> Gauges {
         let keys = vec![KeyGauge { source: "contoso/v2".into(), age: None, usable: 1 }];
-        Gauges { generation: Some(1), keys, remembered_tokens: self.0.0.remembered() }
+        Gauges { generation: Some(1), keys, remembered_tokens: self.0.0.remembered(), ..Gauges::default() }
     }
 
     fn snapshot(&self) -> serde_json::Value {

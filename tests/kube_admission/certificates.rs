@@ -55,6 +55,9 @@ async fn our_own_certificate_is_renewed_under_traffic_and_all_replicas_show_it()
     let controller = Server::run("controller", &flags, "xds").await;
     controller.becomes(|status, _| status == 200).await;
     let bundle = kept(&scene, "ca.crt").await;
+    let (_, page) = scene.webhook.admin("/metrics").await;
+    let left = page.lines().find_map(|line| line.strip_prefix("entrance_certificate_left_seconds "));
+    assert!((-1..=9).contains(&left.unwrap().parse::<i64>().unwrap()), "{left:?}");
     let configurations = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
     let at = format!("{configurations}/{}", scene.namespace);
     let configuration = scene.send(("GET", &at, ADMIN), &Value::Null).await.taken().body;

@@ -48,7 +48,7 @@ impl Inspect for Status {
     }
 
     fn gauges(&self) -> Gauges {
-        Gauges { generation: self.generation(), keys: Vec::new(), remembered_tokens: 0 }
+        Gauges { generation: self.generation(), ..Gauges::default() }
     }
 
     fn snapshot(&self) -> Value {

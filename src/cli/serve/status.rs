@@ -152,6 +152,7 @@ impl Inspect for Status {
             generation: self.enforced.load().as_ref().map(|enforced| enforced.world.generation),
             keys: self.keys.status().iter().map(gauge).collect(),
             remembered_tokens: self.authorizer.remembered(),
+            certificate: None,
         }
     }
 
