@@ -2,12 +2,16 @@
 //!
 //! Plain values, checked when they are made. Nothing here verifies a token or decides anything.
 
+mod text;
+
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
+
+pub use text::Text;
 
 /// A GUID in canonical form: lower-case hexadecimal, 8-4-4-4-12.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,7 +90,7 @@ pub type GroupId = Guid;
 
 /// The name of an `EntraApplication`, as `namespace/name`. A token verified for one says nothing about another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ApplicationId(pub std::sync::Arc<str>);
+pub struct ApplicationId(pub Arc<str>);
 
 impl fmt::Display for ApplicationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,27 +131,27 @@ pub enum Groups {
 /// its length only: it is personal data.
 #[derive(Clone)]
 pub struct Claims {
-    json: Box<[u8]>,
+    json: Arc<str>,
     members: OnceLock<Option<Map<String, Value>>>,
 }
 
 impl Claims {
     /// Those of a payload that was read and judged before.
     #[must_use]
-    pub const fn of(json: Box<[u8]>) -> Self {
+    pub const fn of(json: Arc<str>) -> Self {
         Self { json, members: OnceLock::new() }
     }
 
     /// By name. `None`: this is no payload that was judged before, so that nothing may be concluded from it.
     #[must_use]
     pub fn members(&self) -> Option<&Map<String, Value>> {
-        self.members.get_or_init(|| serde_json::from_slice(&self.json).ok()).as_ref()
+        self.members.get_or_init(|| serde_json::from_str(&self.json).ok()).as_ref()
     }
 }
 
 impl From<Map<String, Value>> for Claims {
     fn from(members: Map<String, Value>) -> Self {
-        let json = Value::from(members.clone()).to_string().into_bytes();
+        let json = Value::from(members.clone()).to_string();
         Self { json: json.into(), members: OnceLock::from(Some(members)) }
     }
 }
@@ -178,27 +182,27 @@ pub struct Caller {
     /// `tid`.
     pub tenant: TenantId,
     /// `oid`, at most 256 bytes.
-    pub subject: Box<str>,
+    pub subject: Text,
     /// `azp` (v2) or `appid` (v1).
-    pub client: Box<str>,
+    pub client: Text,
     /// User or workload.
     pub kind: CallerKind,
     /// `roles`, sorted, without repetition.
-    pub roles: Box<[Box<str>]>,
+    pub roles: Box<[Text]>,
     /// `scp` split on spaces, sorted; empty for workloads.
-    pub scopes: Box<[Box<str>]>,
+    pub scopes: Box<[Text]>,
     /// `groups`, or that there are too many.
     pub groups: Groups,
     /// `acrs`: the authentication contexts that the session satisfied.
-    pub auth_contexts: Box<[Box<str>]>,
+    pub auth_contexts: Box<[Text]>,
     /// `xms_cc` holds `cp1`: the client understands a claims challenge.
     pub can_step_up: bool,
     /// `auth_time`, if the token has it.
     pub authenticated_at: Option<UnixTime>,
     /// `uti`: the token's own id, for the audit log and revocation.
-    pub token_id: Option<Box<str>>,
+    pub token_id: Option<Text>,
     /// `sid`: the session's id.
-    pub session_id: Option<Box<str>>,
+    pub session_id: Option<Text>,
     /// `iat`.
     pub issued_at: UnixTime,
     /// `nbf`, without skew.

@@ -10,7 +10,7 @@ mod condition_world;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use entrance::identity::{Groups, Guid};
+use entrance::identity::{Groups, Guid, Text};
 use entrance::policy::condition::{Condition, ConditionError, ConditionFault};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -21,7 +21,7 @@ use condition_world::{World, claims, fault, line, world};
 /// A world as large as conditions see one.
 fn largest() -> World {
     let mut world = world();
-    let list = |count: usize, length: usize| -> Box<[Box<str>]> {
+    let list = |count: usize, length: usize| -> Box<[Text]> {
         (0..count).map(|at| format!("{at:04}{}", "x".repeat(length.saturating_sub(4))).into()).collect()
     };
     world.target = format!("/orders/{}/{}?{}", "a".repeat(4000), "b".repeat(4000), "ab".repeat(4096)).into();

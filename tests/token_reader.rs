@@ -16,7 +16,7 @@ mod token_world;
 use std::sync::LazyLock;
 
 use entrance::clock::UnixTime;
-use entrance::identity::Caller;
+use entrance::identity::{Caller, Text};
 use entrance::reason::ReasonCode;
 use entrance::token::{MAX_TOKEN, Profile, inspect};
 use proptest::prelude::*;
@@ -173,7 +173,7 @@ fn agree_on_caller(header: &[u8], payload: &[u8], tree: &Tree) -> Result<(), Tes
 }
 
 fn same_caller(caller: &Caller, tree: &Tree) -> Result<(), TestCaseError> {
-    let texts = |list: &[Box<str>]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let texts = |list: &[Text]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     prop_assert_eq!(&*caller.subject, tree.text("oid"));
     prop_assert_eq!(texts(&caller.roles), tree.list("roles"));
     prop_assert_eq!(texts(&caller.scopes), tree.scopes());

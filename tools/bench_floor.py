@@ -154,11 +154,15 @@ class Bench:
             sys.exit(f"only {done} of {count} checks succeeded:\n{output}")
         return count
 
-    def each_once(self, server, file="checks.bin"):
-        sent, permits = map(int, run([self.floor, "load", server.address, self.directory / file]).split())
+    def each_once(self, server, file="checks.bin", *count):
+        sent, permits = map(int, run([self.floor, "load", server.address, self.directory / file, *count]).split())
         if sent != permits:
             sys.exit(f"only {permits} of {sent} checks were permitted")
         return sent
+
+    def one_again(self, server):
+        """The check of a remembered token, sent like those of new tokens."""
+        return self.each_once(server, "check.bin", 20_000)
 
     # --- measuring
 
@@ -193,6 +197,8 @@ class Bench:
             before = misses()
             one, other, _ = self.compare("floor, new token", self.each_once, floor, entrance)
             missed = misses() - before
+            # the same token by the same means, to tell what is the token's from what is the load's
+            self.compare("the same load, remembered token", self.one_again, floor, entrance)
         print(f"one RSA-2048 verification: {nanoseconds / 1000:.2f} µs; {missed:.0f} tokens were new")
         return [("new token above floor, to one RSA verification", (other - one) * 1000 / nanoseconds, 1.3, " x")]
 

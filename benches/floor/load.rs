@@ -1,4 +1,5 @@
-//! Sends each check of a file once: 8 connections with 16 streams each, like h2load, which can send one body only.
+//! Sends the checks of a file, each once or all in turn: 8 connections with 16 streams each, like h2load, which can send one
+//! body only.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,10 +17,11 @@ const CONNECTIONS: usize = 8;
 const STREAMS: usize = 16;
 const CHECK: &str = "http://floor/envoy.service.auth.v3.Authorization/Check";
 
-/// Prints how many checks were sent, and how many of them were permitted.
+/// Prints how many checks were sent, as many as asked or each once, and how many of them were permitted.
 #[tokio::main(flavor = "current_thread")]
-pub(crate) async fn load(address: &str, file: &Path) {
+pub(crate) async fn load(address: &str, file: &Path, count: Option<usize>) {
     let checks: Arc<[Bytes]> = frames(std::fs::read(file).unwrap().into()).into();
+    let count = count.unwrap_or(checks.len());
     let next = Arc::new(AtomicUsize::new(0));
     let mut workers = JoinSet::new();
     let mut connections = JoinSet::new();
@@ -29,14 +31,14 @@ pub(crate) async fn load(address: &str, file: &Path) {
         let (client, connection) = h2::client::handshake(stream).await.unwrap();
         connections.spawn(connection);
         for _ in 0..STREAMS {
-            workers.spawn(work(client.clone(), Arc::clone(&checks), Arc::clone(&next)));
+            workers.spawn(work(client.clone(), (Arc::clone(&checks), count), Arc::clone(&next)));
         }
     }
     let mut permits = 0;
     while let Some(more) = workers.join_next().await {
         permits += more.unwrap();
     }
-    println!("{} {permits}", checks.len());
+    println!("{count} {permits}");
 }
 
 fn frames(mut all: Bytes) -> Vec<Bytes> {
@@ -48,12 +50,15 @@ fn frames(mut all: Bytes) -> Vec<Bytes> {
     frames
 }
 
-async fn work(client: SendRequest<Bytes>, checks: Arc<[Bytes]>, next: Arc<AtomicUsize>) -> usize {
+async fn work(client: SendRequest<Bytes>, (checks, count): (Arc<[Bytes]>, usize), next: Arc<AtomicUsize>) -> usize {
     let mut permits = 0;
-    while let Some(check) = checks.get(next.fetch_add(1, Ordering::Relaxed)) {
-        permits += usize::from(permitted(&client, check.clone()).await);
+    loop {
+        let at = next.fetch_add(1, Ordering::Relaxed);
+        if at >= count {
+            return permits;
+        }
+        permits += usize::from(permitted(&client, checks[at % checks.len()].clone()).await);
     }
-    permits
 }
 
 async fn permitted(client: &SendRequest<Bytes>, check: Bytes) -> bool {

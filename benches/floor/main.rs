@@ -1,7 +1,7 @@
 //! The floor: what a check costs when nothing is decided, and the loads that both servers are measured with.
 //!
 //! `floor serve ADDRESS` is a tonic server on the messages of envoy-types that always allows. `floor prepare DIRECTORY`
-//! writes policies, a key and checks; `floor load ADDRESS FILE` sends each check of a file once; `floor verify COUNT`
+//! writes policies, a key and checks; `floor load ADDRESS FILE [COUNT]` sends each check of a file once, or so many in turn; `floor verify COUNT`
 //! tells what a bare RSA-2048 verification costs. `tools/bench_floor.py` puts them together.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a tool that cannot go on ends")]
 #![expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "small numbers")]
@@ -29,7 +29,8 @@ fn main() {
     match words.as_slice() {
         ["serve", address] => serve::serve(address.parse().expect("an address")),
         ["prepare", directory] => prepare::prepare(directory.as_ref()),
-        ["load", address, file] => load::load(address, file.as_ref()),
+        ["load", address, file] => load::load(address, file.as_ref(), None),
+        ["load", address, file, count] => load::load(address, file.as_ref(), Some(count.parse().expect("a number"))),
         ["verify", count] => prepare::verify(count.parse().expect("a number")),
         _ => println!("this is a part of tools/bench_floor.py"),
     }

@@ -26,7 +26,7 @@ pub struct Entry {
     /// The application's profile as it was then. Another one, and the entry is void.
     pub profile: Arc<Profile>,
     /// What verified it.
-    pub key: KeyMark,
+    pub key: Arc<KeyMark>,
     /// Who it speaks for.
     pub authenticated: Arc<Authenticated>,
 }
@@ -35,7 +35,7 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyMark {
     /// `kid`.
-    pub kid: Box<str>,
+    pub kid: Arc<str>,
     /// The version of the token, which names the source of the key.
     pub version: Version,
     /// Hash of the key and of what binds it.
@@ -47,6 +47,20 @@ pub struct KeyMark {
 }
 
 impl KeyMark {
+    /// That of the authority's key of this id, if it has one.
+    #[must_use]
+    pub fn of(authority: &Authority, (kid, version): (&Arc<str>, Version), now: UnixTime) -> Option<Self> {
+        let fingerprint = *authority.keys.find(kid, now)?.fingerprint();
+        let (issuer, cloud_instance) = (authority.issuer.clone(), authority.cloud_instance.clone());
+        Some(Self { kid: Arc::clone(kid), version, fingerprint, issuer, cloud_instance })
+    }
+
+    /// Whether [`KeyMark::of`] would make the same.
+    #[must_use]
+    pub fn is_of(&self, authority: &Authority, (kid, version): (&Arc<str>, Version), now: UnixTime) -> bool {
+        self.kid == *kid && self.version == version && self.holds(authority, now)
+    }
+
     /// Whether all that is still so.
     #[must_use]
     pub fn holds(&self, authority: &Authority, now: UnixTime) -> bool {
@@ -155,7 +169,7 @@ pub struct Verified {
     /// The profile it was verified under.
     pub profile: Arc<Profile>,
     /// The key that signed it.
-    pub key: KeyMark,
+    pub key: Arc<KeyMark>,
     /// Who it speaks for.
     pub authenticated: Arc<Authenticated>,
 }

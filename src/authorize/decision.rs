@@ -97,10 +97,11 @@ impl Authenticated {
 
 /// What an answering adapter keeps of a caller, in its own encoding.
 pub struct PreparedAnswer {
-    /// Facts about the caller that go beside those of the request.
-    pub facts: Bytes,
-    /// Everything else that is the same for all requests of this caller.
-    pub rest: Bytes,
+    /// First the facts about the caller that go beside those of the request, then everything else that is the same for
+    /// all requests of this caller.
+    pub encoded: Box<[u8]>,
+    /// Where the second begins.
+    pub rest: usize,
 }
 
 /// What a challenge tells a client about where to get a token (RFC 6750 §3).

@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
+
 use crate::clock::UnixTime;
 use crate::reason::ReasonCode;
 use crate::request::Request;
 use crate::token::revocation::Revocations;
-use crate::token::{self, Authority, Discovery, KeySource, Profile, RawToken, TokenRejection};
+use crate::token::{self, Authority, Discovery, KeySource, KnownHeader, Profile, RawToken, TokenRejection};
 
 use super::cache::{Entry, KeyMark, TokenCache, Verified};
 use super::decision::Authenticated;
@@ -64,13 +66,20 @@ pub enum Patience {
 pub struct Tokens {
     cache: TokenCache,
     keys: Arc<dyn Keys>,
+    last: ArcSwapOption<Signer>,
+}
+
+/// What the token that was verified last has in common with the next one, most likely.
+struct Signer {
+    header: KnownHeader,
+    mark: Arc<KeyMark>,
 }
 
 impl Tokens {
     /// Remembers at most `capacity` tokens and takes keys from `keys`.
     #[must_use]
     pub fn new(capacity: usize, keys: Arc<dyn Keys>) -> Self {
-        Self { cache: TokenCache::new(capacity), keys }
+        Self { cache: TokenCache::new(capacity), keys, last: ArcSwapOption::empty() }
     }
 
     /// Waits for a key; see [`Keys::refresh`].
@@ -123,7 +132,9 @@ impl Tokens {
         at: (UnixTime, Patience),
     ) -> Result<Result<Verified, TokenRejection>, NeedsKey> {
         let (now, patience) = at;
-        let token = match token::inspect(raw, profile) {
+        let last = self.last.load();
+        let known = last.as_ref().map(|signer| &signer.header);
+        let token = match token::inspect_knowing(raw, profile, known) {
             Ok(token) => token,
             Err(rejection) => return Ok(Err(rejection)),
         };
@@ -146,20 +157,30 @@ impl Tokens {
         let Some(authority) = authority else {
             return Ok(Err(TokenRejection::new(ReasonCode::KeysUnavailable, "keys were never fetched")));
         };
-        let kid: Box<str> = token.kid().into();
+        let (kid, header) = (token.shared_kid(), token.header(known));
         Ok(token.verify(&authority, now).and_then(|caller| {
-            let key = authority.keys.find(&kid, now);
-            let key = key.ok_or_else(|| TokenRejection::new(ReasonCode::KidUnknown, "the key is gone"))?;
-            let authenticated = Arc::new(Authenticated::new(caller, profile.id.clone()));
-            let key = KeyMark {
-                kid,
-                version,
-                fingerprint: *key.fingerprint(),
-                issuer: authority.issuer.clone(),
-                cloud_instance: authority.cloud_instance.clone(),
+            let named = (&kid, version);
+            let key = match last.as_ref().filter(|signer| signer.mark.is_of(&authority, named, now)) {
+                Some(signer) => Arc::clone(&signer.mark),
+                None => KeyMark::of(&authority, named, now)
+                    .map(Arc::new)
+                    .ok_or_else(|| TokenRejection::new(ReasonCode::KidUnknown, "the key is gone"))?,
             };
+            self.signed(&last, (header, &key));
+            let authenticated = Arc::new(Authenticated::new(caller, profile.id.clone()));
             Ok(Verified { profile: Arc::clone(profile), key, authenticated })
         }))
+    }
+
+    /// Remembers header and key of a token that was verified, unless they are those of the `last` one.
+    fn signed(&self, last: &Option<Arc<Signer>>, (header, mark): (Option<KnownHeader>, &Arc<KeyMark>)) {
+        let header = match (header, last) {
+            (None, Some(last)) if Arc::ptr_eq(&last.mark, mark) => return,
+            (None, None) => return,
+            (Some(header), _) => header,
+            (None, Some(last)) => last.header.clone(),
+        };
+        self.last.store(Some(Arc::new(Signer { header, mark: Arc::clone(mark) })));
     }
 
     /// A cached verification counts as long as what made it would still be accepted.

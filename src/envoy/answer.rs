@@ -35,6 +35,7 @@ use super::identity_headers::{self, CALLER, DECISION};
 use super::{challenge, frame};
 
 // Tags of `CheckResponse`, `OkHttpResponse`, `HeaderValueOption` and `HeaderValue`: number << 3 | wire type.
+const STATUS: u8 = 0x0a;
 const OK_RESPONSE: u8 = 0x1a;
 const DYNAMIC_METADATA: u8 = 0x22;
 const OK_HEADERS: u8 = 0x12;
@@ -45,6 +46,11 @@ const HEADER_KEY: u8 = 0x0a;
 const HEADER_VALUE: u8 = 0x12;
 const OVERWRITE: u8 = 2;
 
+/// Room for a usual answer.
+const ANSWER: usize = 1536;
+/// Room for what is said of a usual caller.
+const USUAL: usize = 768;
+
 /// Seconds after which a client may ask again what could not be decided.
 const RETRY_AFTER: &str = "5";
 
@@ -52,9 +58,16 @@ const RETRY_AFTER: &str = "5";
 /// them is removed.
 #[must_use]
 pub fn answer(decision: Decision, headers: &dyn Headers) -> Bytes {
-    let fresh = decision.authenticated.as_deref().filter(|_| !decision.cached).map(prepare);
-    let prepared = fresh.as_ref().or_else(|| decision.authenticated.as_deref().map(prepared));
-    let mut out = Vec::with_capacity(1024);
+    let mut fresh = Vec::new();
+    let prepared = match decision.authenticated.as_deref() {
+        Some(authenticated) if decision.cached => Some(prepared(authenticated)),
+        Some(authenticated) => {
+            let rest = prepare(authenticated, &mut fresh);
+            Some(fresh.split_at_checked(rest).unwrap_or_default())
+        }
+        None => None,
+    };
+    let mut out = Vec::with_capacity(ANSWER);
     out.extend_from_slice(&[0; frame::PREFIX]);
     put_facts(&decision, prepared, &mut out);
     let Decision { id, verdict, challenge, .. } = decision;
@@ -96,10 +109,13 @@ fn framed(mut out: Vec<u8>) -> Bytes {
     out.into()
 }
 
+/// Facts about a caller, and everything else that is the same for all requests of this caller.
+type Prepared<'a> = (&'a [u8], &'a [u8]);
+
 struct Permitted<'a> {
     id: &'a DecisionId,
     headers: &'a dyn Headers,
-    prepared: Option<&'a PreparedAnswer>,
+    prepared: Option<Prepared<'a>>,
 }
 
 /// The permit is used up here: its answer is the only one with status 0.
@@ -117,7 +133,7 @@ fn permitted(permit: Permit, request: &Permitted<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(&impostors);
     out.extend_from_slice(&ALIASES);
     match (permit.cause(), request.prepared) {
-        (Cause::AllowEntry { .. }, Some(prepared)) => out.extend_from_slice(&prepared.rest),
+        (Cause::AllowEntry { .. }, Some((_, rest))) => out.extend_from_slice(rest),
         (Cause::AllowEntry { .. } | Cause::AnonymousRoute | Cause::Preflight | Cause::ShadowOnly, _) => {
             out.extend_from_slice(&NOBODY)
         }
@@ -152,18 +168,31 @@ impl Overwrite<'_> {
 }
 
 /// The constant part for requests that nobody is named for.
-static NOBODY: LazyLock<Vec<u8>> = LazyLock::new(|| identity([const { None }; CALLER.len()]));
+static NOBODY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut out = Vec::new();
+    identity(&[const { None }; CALLER.len()], &mut out);
+    out
+});
 
 /// Kept from the second request of a caller on: many tokens are used once, and what is kept costs more than making it.
-fn prepared(authenticated: &Authenticated) -> &PreparedAnswer {
-    authenticated.answer.get_or_init(|| prepare(authenticated))
+fn prepared(authenticated: &Authenticated) -> Prepared<'_> {
+    let kept = authenticated.answer.get_or_init(|| {
+        let mut encoded = Vec::new();
+        let rest = prepare(authenticated, &mut encoded);
+        PreparedAnswer { encoded: encoded.into(), rest }
+    });
+    kept.encoded.split_at_checked(kept.rest).unwrap_or_default()
 }
 
-fn prepare(authenticated: &Authenticated) -> PreparedAnswer {
+/// Where the rest begins.
+fn prepare(authenticated: &Authenticated, out: &mut Vec<u8>) -> usize {
     let caller = &authenticated.caller;
     let tenant = caller.tenant.text();
-    let rest = identity(identity_headers::values(caller, tenant.as_str()));
-    PreparedAnswer { facts: caller_facts(caller, tenant.as_str()).into(), rest: rest.into() }
+    out.reserve(USUAL);
+    caller_facts(caller, tenant.as_str(), out);
+    let rest = out.len();
+    identity(&identity_headers::values(caller, tenant.as_str()), out);
+    rest
 }
 
 /// The removal of every alias of our headers, which goes with every permit.
@@ -175,27 +204,18 @@ static ALIASES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     CheckResponse { status: None, http_response, dynamic_metadata: None }.encode_to_vec()
 });
 
-/// Status 0, the headers that have a value, and the removal of all others.
-fn identity(values: [Option<Cow<'_, str>>; CALLER.len()]) -> Vec<u8> {
-    let mut headers = Vec::with_capacity(512);
-    let mut headers_to_remove = Vec::new();
-    for (name, value) in CALLER.into_iter().zip(values) {
-        match value {
-            Some(value) => Overwrite { name, value: &value }.put(&mut headers),
-            None => headers_to_remove.push(name.to_owned()),
-        }
-    }
-    let ok = OkHttpResponse { headers_to_remove, ..OkHttpResponse::default() };
-    let rest = CheckResponse {
-        status: Some(status(Code::Ok, String::new())),
-        http_response: Some(HttpResponse::OkResponse(ok)),
-        dynamic_metadata: None,
-    };
-    let mut out = rest.encode_to_vec();
+/// Status 0, the removal of the headers that have no value, and the others.
+fn identity(values: &[Option<Cow<'_, str>>; CALLER.len()], out: &mut Vec<u8>) {
+    let named = || CALLER.into_iter().zip(values);
+    let set = || named().filter_map(|(name, value)| value.as_deref().map(|value| Overwrite { name, value }));
+    let removed = || named().filter(|(_, value)| value.is_none()).map(|(name, _)| name);
+    // an empty status: its code is 0
+    out.extend_from_slice(&[STATUS, 0, OK_RESPONSE]);
+    put_length(removed().map(|name| delimited(name.len())).fold(0, usize::saturating_add), out);
+    removed().for_each(|name| put_text(OK_HEADERS_TO_REMOVE, name.as_bytes(), out));
     out.push(OK_RESPONSE);
-    put_length(headers.len(), &mut out);
-    out.extend_from_slice(&headers);
-    out
+    put_length(set().map(|header| delimited(header.length())).fold(0, usize::saturating_add), out);
+    set().for_each(|header| header.put(out));
 }
 
 struct Refused<'a> {
@@ -266,19 +286,17 @@ fn header(name: &str, value: String) -> HeaderValueOption {
     }
 }
 
-fn caller_facts(caller: &Caller, tenant: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
+fn caller_facts(caller: &Caller, tenant: &str, out: &mut Vec<u8>) {
     let fields = [
         ("tenant", Value::Text(tenant)),
         ("subject", Value::Text(&caller.subject)),
         ("client", Value::Text(&caller.client)),
         ("caller", Value::Text(caller.kind.as_str())),
     ];
-    facts::put(&fields, &mut out);
-    out
+    facts::put(&fields, out);
 }
 
-fn put_facts(decision: &Decision, prepared: Option<&PreparedAnswer>, out: &mut Vec<u8>) {
+fn put_facts(decision: &Decision, prepared: Option<Prepared<'_>>, out: &mut Vec<u8>) {
     let (outcome, reason) = Outcome::of(&decision.verdict);
     let mut fields = [
         ("decision_id", Value::Text(decision.id.as_str())),
@@ -299,7 +317,7 @@ fn put_facts(decision: &Decision, prepared: Option<&PreparedAnswer>, out: &mut V
     if let Some(shadow) = &shadow {
         fields.push(("shadow", Value::Fields(shadow)));
     }
-    let constant = prepared.map_or(&[][..], |prepared| &prepared.facts);
+    let constant = prepared.map_or(&[][..], |(facts, _)| facts);
     facts::put_under_key(DYNAMIC_METADATA, &fields, constant, out);
 }
 

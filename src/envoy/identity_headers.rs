@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::LazyLock;
 
-use crate::identity::Caller;
+use crate::identity::{Caller, Text};
 
 /// What every name begins with.
 const PREFIX: &[u8] = b"x-entrance-";
@@ -50,7 +50,7 @@ pub(super) fn values<'a>(caller: &'a Caller, tenant: &'a str) -> [Option<Cow<'a,
 }
 
 /// One value that needs no escape is the usual case, and stays where it is.
-fn list<'a>(items: &'a [Box<str>], separator: &str) -> Option<Cow<'a, str>> {
+fn list<'a>(items: &'a [Text], separator: &str) -> Option<Cow<'a, str>> {
     match items {
         [one] if !one.is_empty() && one.len() <= LONGEST && one.bytes().all(stays) => Some(Cow::Borrowed(one)),
         _ => joined(items, separator).map(Cow::Owned),
@@ -61,7 +61,7 @@ fn stays(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'%' | b',')
 }
 
-fn joined(items: &[Box<str>], separator: &str) -> Option<String> {
+fn joined(items: &[Text], separator: &str) -> Option<String> {
     let mut line = String::with_capacity(USUAL);
     for item in items.iter().filter(|item| !item.is_empty()) {
         if !line.is_empty() {
@@ -118,26 +118,26 @@ pub(super) fn is_impostor(name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{CALLER, DECISION, LONGEST, aliases, is_impostor, list};
+    use super::{CALLER, DECISION, LONGEST, Text, aliases, is_impostor, list};
 
     #[test]
     fn values_are_visible_ascii_and_their_separator_means_one_thing() {
-        let items: [Box<str>; 4] = ["Orders.Read".into(), "a,b c".into(), "".into(), "100%ü\r\n".into()];
+        let items: [Text; 4] = ["Orders.Read".into(), "a,b c".into(), "".into(), "100%ü\r\n".into()];
         assert_eq!(list(&items, ",").unwrap(), "Orders.Read,a%2Cb%20c,100%25%C3%BC%0D%0A");
         assert_eq!(list(&[], ","), None);
-        let plain: [Box<str>; 1] = ["Orders.Read".into()];
+        let plain: [Text; 1] = ["Orders.Read".into()];
         assert_eq!(list(&plain, ",").unwrap(), "Orders.Read");
-        let escaped: [Box<str>; 1] = ["a,b".into()];
+        let escaped: [Text; 1] = ["a,b".into()];
         assert_eq!(list(&escaped, ",").unwrap(), "a%2Cb");
         assert_eq!(list(&["".into()], ","), None);
     }
 
     #[test]
     fn a_list_that_is_too_long_is_left_out_whole() {
-        let items: Vec<Box<str>> = vec!["r".repeat(1000).into(); 17];
+        let items: Vec<Text> = vec!["r".repeat(1000).into(); 17];
         assert_eq!(list(&items, ","), None);
         assert!(list(&items[..16], ",").is_some());
-        let exact: [Box<str>; 1] = ["r".repeat(LONGEST).into()];
+        let exact: [Text; 1] = ["r".repeat(LONGEST).into()];
         assert_eq!(list(&exact, ",").map(|line| line.len()), Some(LONGEST));
     }
 

@@ -19,6 +19,7 @@ mod frame;
 mod greeting;
 mod identity_headers;
 mod listener;
+mod together;
 
 mod proto {
     //! Generated from `proto/envoy_auth.proto`.

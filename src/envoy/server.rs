@@ -20,7 +20,7 @@ use http::{HeaderValue, Request, Response, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,6 +35,7 @@ use super::frame::Reply;
 use super::greeting::greeted;
 use super::listener::{Connection, Listener};
 use super::service::Service;
+use super::together::{Together, calls};
 
 pub use super::listener::{Listen, ListenError};
 
@@ -216,19 +217,19 @@ async fn connected<D: Decide, H: Health>(
         let shared = Arc::clone(&shared);
         service_fn(move |call| respond(call, &shared, &health))
     };
-    let mut connection = std::pin::pin!(
-        http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(settings.streams)
-            .max_pending_accept_reset_streams(RESETS)
-            .keep_alive_interval(settings.keepalive)
-            .keep_alive_timeout(settings.keepalive_timeout)
-            .serve_connection(TokioIo::new(connection), answering)
-    );
+    let (calls, waiting) = calls();
+    let connection = http2::Builder::new(calls)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(settings.streams)
+        .max_pending_accept_reset_streams(RESETS)
+        .keep_alive_interval(settings.keepalive)
+        .keep_alive_timeout(settings.keepalive_timeout)
+        .serve_connection(TokioIo::new(connection), answering);
+    let mut connection = Together::new(connection, waiting);
     let result = tokio::select! {
-        result = connection.as_mut() => result,
+        result = &mut connection => result,
         () = shared.goaway.cancelled() => {
-            connection.as_mut().graceful_shutdown();
+            connection.connection().graceful_shutdown();
             tokio::select! {
                 result = connection => result,
                 () = shared.end.cancelled() => Ok(()),

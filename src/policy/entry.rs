@@ -1,6 +1,6 @@
 //! One entry against one caller: it holds, it falls short of one condition, or it cannot be told.
 
-use crate::identity::{Caller, CallerKind, Groups};
+use crate::identity::{Caller, CallerKind, Groups, Text};
 use crate::reason::ReasonCode;
 
 use super::condition::{ConditionError, Facts};
@@ -143,7 +143,7 @@ fn tenants(entry: &Entry, caller: &Caller) -> bool {
 }
 
 fn clients(entry: &Entry, caller: &Caller) -> bool {
-    entry.clients.as_ref().is_none_or(|clients| clients.contains(&caller.client))
+    entry.clients.as_ref().is_none_or(|clients| clients.iter().any(|client| **client == *caller.client))
 }
 
 fn any_role(entry: &Entry, caller: &Caller) -> bool {
@@ -191,6 +191,6 @@ pub fn missing_context<'e>(entry: &'e Entry, caller: &Caller) -> Option<&'e str>
 }
 
 /// Caller lists are sorted.
-fn holds(list: &[Box<str>], wanted: &str) -> bool {
+fn holds(list: &[Text], wanted: &str) -> bool {
     list.binary_search_by(|item| (**item).cmp(wanted)).is_ok()
 }

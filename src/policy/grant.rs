@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::clock::UnixTime;
-use crate::identity::{Caller, CallerKind, GroupId, Groups, TenantId};
+use crate::identity::{Caller, CallerKind, GroupId, Groups, TenantId, Text};
 
 /// Roles lent for a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +52,8 @@ impl Grant {
 impl Subject {
     fn is(&self, caller: &Caller) -> bool {
         match self {
-            Self::Principal { tenant, oid } => caller.tenant == *tenant && caller.subject == *oid,
-            Self::Client(client) => caller.kind == CallerKind::Workload && caller.client == *client,
+            Self::Principal { tenant, oid } => caller.tenant == *tenant && *caller.subject == **oid,
+            Self::Client(client) => caller.kind == CallerKind::Workload && *caller.client == **client,
             Self::Group(group) => match &caller.groups {
                 Groups::Known(groups) => groups.binary_search(group).is_ok(),
                 Groups::Overage => false,
@@ -80,8 +80,8 @@ pub fn lend(grants: &[Grant], caller: &Caller, now: UnixTime) -> Option<Lent> {
     if adding.is_empty() {
         return None;
     }
-    let lent = adding.iter().flat_map(|grant| grant.roles.iter().cloned());
-    let roles: BTreeSet<Box<str>> = caller.roles.iter().cloned().chain(lent).collect();
+    let lent = adding.iter().flat_map(|grant| &grant.roles).map(|role| Text::from(&**role));
+    let roles: BTreeSet<Text> = caller.roles.iter().cloned().chain(lent).collect();
     let names: Vec<&str> = adding.iter().map(|grant| &*grant.name).collect();
     let caller = Caller { roles: roles.into_iter().collect(), ..caller.clone() };
     Some(Lent { caller, by: names.join(",").into() })

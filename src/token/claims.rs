@@ -2,8 +2,10 @@
 //!
 //! Nothing here is believed yet. Values may select a configured issuer, and nothing else, before the signature holds.
 
+use std::sync::Arc;
+
 use crate::clock::UnixTime;
-use crate::identity::{Groups, Guid, TenantId};
+use crate::identity::{Groups, Guid, TenantId, Text};
 use crate::reason::ReasonCode;
 
 use super::Version;
@@ -55,37 +57,39 @@ fn no(reason: ReasonCode, detail: Detail) -> TokenRejection {
 
 /// What a payload says, of the right types.
 pub(super) struct Payload {
+    /// All of it, as it was signed. The texts are parts of it.
+    pub(super) whole: Arc<str>,
     pub(super) version: Version,
     pub(super) tenant: TenantId,
     /// `iss`.
-    pub(super) issuer: Box<str>,
+    pub(super) issuer: Text,
     /// `aud`.
-    pub(super) audience: Box<str>,
+    pub(super) audience: Text,
     /// `oid`.
-    pub(super) object: Box<str>,
+    pub(super) object: Text,
     /// Whether `sub` is `oid`.
     pub(super) own_subject: bool,
-    pub(super) azp: Option<Box<str>>,
-    pub(super) appid: Option<Box<str>>,
+    pub(super) azp: Option<Text>,
+    pub(super) appid: Option<Text>,
     pub(super) idtyp: Option<Idtyp>,
     /// `scp`, split on spaces, sorted, without repetition.
-    pub(super) scopes: Box<[Box<str>]>,
+    pub(super) scopes: Box<[Text]>,
     /// Sorted, without repetition, as all lists.
-    pub(super) roles: Box<[Box<str>]>,
+    pub(super) roles: Box<[Text]>,
     pub(super) groups: Groups,
     /// `acrs`.
-    pub(super) auth_contexts: Box<[Box<str>]>,
+    pub(super) auth_contexts: Box<[Text]>,
     /// `xms_cc` holds `cp1`.
     pub(super) can_step_up: bool,
     /// `auth_time`.
     pub(super) authenticated_at: Option<UnixTime>,
     pub(super) times: Times,
     /// `uti`.
-    pub(super) token_id: Option<Box<str>>,
+    pub(super) token_id: Option<Text>,
     /// `sid`.
-    pub(super) session_id: Option<Box<str>>,
+    pub(super) session_id: Option<Text>,
     /// The user flow of a B2C token: `tfp`, or `acr` as custom policies name it.
-    pub(super) user_flow: Option<Box<str>>,
+    pub(super) user_flow: Option<Text>,
     /// `cnf` is there.
     pub(super) bound_to_key: bool,
     /// A claim is there that only ID tokens have.
@@ -133,25 +137,28 @@ impl Payload {
         }
         let tenant = Guid::parse(text(&fields.tid))
             .ok_or_else(|| no(ReasonCode::TenantInvalid, "`tid` is not a canonical GUID"))?;
-        Ok(Self::of(&fields, version, tenant))
+        let whole = std::str::from_utf8(bytes).map_err(|_| no(ReasonCode::PayloadNotObject, "not JSON"))?;
+        Ok(Self::of(&fields, &Source { bytes, whole: whole.into() }, (version, tenant)))
     }
 
-    fn of(fields: &Fields<'_>, version: Version, tenant: TenantId) -> Self {
+    fn of(fields: &Fields<'_>, source: &Source<'_>, (version, tenant): (Version, TenantId)) -> Self {
         let time = |field| UnixTime(whole(field));
+        let optional = |field| source.optional(field);
         Self {
+            whole: Arc::clone(&source.whole),
             version,
             tenant,
-            issuer: text(&fields.iss).into(),
-            audience: text(&fields.aud).into(),
-            object: text(&fields.oid).into(),
+            issuer: source.text(text(&fields.iss)),
+            audience: source.text(text(&fields.aud)),
+            object: source.text(text(&fields.oid)),
             own_subject: text(&fields.oid) == text(&fields.sub),
             azp: optional(&fields.azp),
             appid: optional(&fields.appid),
             idtyp: fields.idtyp.as_ref().and_then(Json::text).map(Idtyp::of),
-            scopes: sorted(text(&fields.scp).split(' ').filter(|scope| !scope.is_empty())),
-            roles: sorted(items(&fields.roles)),
+            scopes: source.sorted(text(&fields.scp).split(' ').filter(|scope| !scope.is_empty())),
+            roles: source.sorted(items(&fields.roles)),
             groups: groups(fields),
-            auth_contexts: sorted(items(&fields.acrs)),
+            auth_contexts: source.sorted(items(&fields.acrs)),
             can_step_up: items(&fields.xms_cc).any(|capability| capability.eq_ignore_ascii_case("cp1")),
             authenticated_at: fields.auth_time.as_ref().and_then(Json::whole).map(UnixTime),
             times: Times { issued: time(&fields.iat), not_before: time(&fields.nbf), expires: time(&fields.exp) },
@@ -174,27 +181,41 @@ impl Idtyp {
     }
 }
 
+/// A payload as it was read, and the copy of it that is kept.
+struct Source<'a> {
+    bytes: &'a [u8],
+    whole: Arc<str>,
+}
+
+impl Source<'_> {
+    /// A text that was read from the bytes: the same part of the copy, unless it has escapes.
+    fn text(&self, text: &str) -> Text {
+        let start = text.as_ptr().addr().checked_sub(self.bytes.as_ptr().addr());
+        Text::at(&self.whole, start.unwrap_or(usize::MAX), text)
+    }
+
+    /// An optional claim of type string.
+    fn optional(&self, field: &Field<'_>) -> Option<Text> {
+        field.as_ref().and_then(Json::text).map(|text| self.text(text))
+    }
+
+    /// Counts first: what is kept should take no more room than it needs.
+    fn sorted<'f>(&self, items: impl Iterator<Item = &'f str> + Clone) -> Box<[Text]> {
+        let mut list = Vec::with_capacity(items.clone().count());
+        list.extend(items.map(|item| self.text(item)));
+        list.sort_unstable();
+        list.dedup();
+        list.into()
+    }
+}
+
 /// A claim of type string; empty if absent.
 fn text<'f>(field: &'f Field<'_>) -> &'f str {
     field.as_ref().and_then(Json::text).unwrap_or_default()
 }
 
-/// An optional claim of type string.
-fn optional(field: &Field<'_>) -> Option<Box<str>> {
-    field.as_ref().and_then(Json::text).map(Box::from)
-}
-
 fn items<'f>(field: &'f Field<'_>) -> impl Iterator<Item = &'f str> + Clone {
     field.as_ref().and_then(Json::items).into_iter().flatten().filter_map(Json::text)
-}
-
-/// Counts first: what is kept should take no more room than it needs.
-fn sorted<'f>(items: impl Iterator<Item = &'f str> + Clone) -> Box<[Box<str>]> {
-    let mut list: Vec<Box<str>> = Vec::with_capacity(items.clone().count());
-    list.extend(items.map(Box::from));
-    list.sort_unstable();
-    list.dedup();
-    list.into()
 }
 
 /// `groups`. Too many to list, or listed by name instead of id, and membership is not known.

@@ -1,5 +1,7 @@
 //! The JOSE header (RFC 7515 §4): what must be there, and everything that must not.
 
+use std::sync::Arc;
+
 use crate::reason::ReasonCode;
 
 use super::json::{self, Json, JsonFault, Object};
@@ -13,7 +15,29 @@ const READ: [&str; 9] = ["alg", "typ", "kid", "crit", "b64", "enc", "zip", "cty"
 
 /// What verification needs of the header.
 pub(super) struct Header {
-    pub(super) kid: Box<str>,
+    pub(super) kid: Arc<str>,
+}
+
+/// A header that was accepted once, as it was sent. What it says need not be read again: all tokens of a key have the
+/// same one, as a rule.
+#[derive(Clone)]
+pub struct KnownHeader {
+    encoded: Box<[u8]>,
+    allow_missing_typ: bool,
+    kid: Arc<str>,
+}
+
+impl KnownHeader {
+    /// Remembers one.
+    pub(super) fn new(encoded: &[u8], allow_missing_typ: bool, header: &Header) -> Self {
+        Self { encoded: encoded.into(), allow_missing_typ, kid: Arc::clone(&header.kid) }
+    }
+
+    /// What [`parse`] made of it, if these are the same bytes and it was asked the same.
+    pub(super) fn read(&self, encoded: &[u8], allow_missing_typ: bool) -> Option<Header> {
+        let same = *self.encoded == *encoded && self.allow_missing_typ == allow_missing_typ;
+        same.then(|| Header { kid: Arc::clone(&self.kid) })
+    }
 }
 
 fn no(reason: ReasonCode, detail: Detail) -> TokenRejection {
@@ -86,11 +110,11 @@ fn media_type(text: &str) -> &str {
     }
 }
 
-fn key_id(header: &Object<'_>) -> Result<Box<str>, TokenRejection> {
+fn key_id(header: &Object<'_>) -> Result<Arc<str>, TokenRejection> {
     match header.get("kid") {
         Some(Json::Text(kid)) if kid.is_empty() => Err(no(ReasonCode::KidMissing, "empty `kid`")),
         Some(Json::Text(kid)) if kid.len() > MAX_KID => Err(no(ReasonCode::HeaderInvalid, "`kid` too long")),
-        Some(Json::Text(kid)) => Ok(Box::from(&**kid)),
+        Some(Json::Text(kid)) => Ok(Arc::from(&**kid)),
         Some(_) => Err(no(ReasonCode::HeaderInvalid, "`kid` is not a string")),
         None => Err(no(ReasonCode::KidMissing, "no `kid`")),
     }

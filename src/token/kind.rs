@@ -3,7 +3,7 @@
 //! ID tokens share issuer, keys and type with access tokens, and may carry `roles`; what tells them apart is the client
 //! (`azp`, `appid`) and either scopes or the mark of an app.
 
-use crate::identity::CallerKind;
+use crate::identity::{CallerKind, Text};
 use crate::reason::ReasonCode;
 
 use super::Version;
@@ -15,7 +15,7 @@ fn no(reason: ReasonCode, detail: Detail) -> TokenRejection {
 }
 
 /// Takes the client, and tells the kind of the caller.
-pub(super) fn tell(payload: &mut Payload) -> Result<(Box<str>, CallerKind), TokenRejection> {
+pub(super) fn tell(payload: &mut Payload) -> Result<(Text, CallerKind), TokenRejection> {
     if payload.bound_to_key {
         return Err(no(ReasonCode::TokenPopUnsupported, "`cnf` binds the token to a key"));
     }
@@ -26,7 +26,7 @@ pub(super) fn tell(payload: &mut Payload) -> Result<(Box<str>, CallerKind), Toke
     Ok((client, kind(payload)?))
 }
 
-fn client(payload: &mut Payload) -> Result<Box<str>, TokenRejection> {
+fn client(payload: &mut Payload) -> Result<Text, TokenRejection> {
     let (azp, appid) = (payload.azp.take(), payload.appid.take());
     if let (Some(azp), Some(appid)) = (&azp, &appid)
         && azp != appid

@@ -23,12 +23,13 @@ mod verify;
 
 pub use authority::{Authority, IssuerTemplate};
 pub use crypto::{CryptoFault, install_crypto};
+pub use header::KnownHeader;
 pub use jwks::{Key, KeySet};
 pub use profile::{ChallengeUris, Discovery, ExpectedIssuer, KeySource, Profile, TenantKeys};
 pub use raw::{RawToken, credential};
 pub use rejection::{Detail, TokenRejection};
 pub use segments::{MAX_HEADER, MAX_TOKEN};
-pub use verify::{Unverified, inspect, recheck};
+pub use verify::{Unverified, inspect, inspect_knowing, recheck};
 
 /// The token version, as the API's registration asks for it (`requestedAccessTokenVersion`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -46,11 +46,11 @@ impl Revocations {
             return false;
         }
         let hit = |revoked: Revoked| self.0.get(&revoked).is_some_and(|before| caller.issued_at < *before);
-        hit(Revoked::Subject(caller.subject.clone()))
-            || hit(Revoked::Client(caller.client.clone()))
+        hit(Revoked::Subject(caller.subject.as_str().into()))
+            || hit(Revoked::Client(caller.client.as_str().into()))
             || hit(Revoked::Tenant(caller.tenant))
-            || caller.session_id.clone().is_some_and(|id| hit(Revoked::Session(id)))
-            || caller.token_id.clone().is_some_and(|id| hit(Revoked::Token(id)))
+            || caller.session_id.as_deref().is_some_and(|id| hit(Revoked::Session(id.into())))
+            || caller.token_id.as_deref().is_some_and(|id| hit(Revoked::Token(id.into())))
     }
 
     /// Whether nothing is revoked.

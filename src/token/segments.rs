@@ -18,12 +18,26 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, NO_PAD);
 
 /// The parts of a token.
 pub(super) struct Segments<'a> {
-    pub(super) header: Vec<u8>,
-    pub(super) payload: Vec<u8>,
-    /// The signature.
-    pub(super) signature: Vec<u8>,
+    /// The header, encoded: often it need not be read.
+    pub(super) header: &'a [u8],
+    /// Payload and signature, decoded into one block of memory,
+    decoded: Vec<u8>,
+    /// and where the second begins.
+    signature: usize,
     /// What is signed: header and payload with the dot between them, as sent.
     pub(super) signed: &'a [u8],
+}
+
+impl Segments<'_> {
+    /// The payload's bytes.
+    pub(super) fn payload(&self) -> &[u8] {
+        self.decoded.get(..self.signature).unwrap_or_default()
+    }
+
+    /// The signature.
+    pub(super) fn signature(&self) -> &[u8] {
+        self.decoded.get(self.signature..).unwrap_or_default()
+    }
 }
 
 /// Takes a token apart.
@@ -50,9 +64,23 @@ pub(super) fn split(token: &[u8]) -> Result<Segments<'_>, TokenRejection> {
     if header.len() > MAX_HEADER {
         return Err(TokenRejection::new(ReasonCode::TokenTooLarge, "header segment of more than 4 KiB"));
     }
-    let decode = |segment: &str| BASE64URL.decode(segment).map_err(|_| malformed("a segment is not base64url"));
-    let (header_bytes, payload_bytes) = (decode(header)?, decode(payload)?);
-    let signature = decode(signature)?;
+    // three bytes for four, both parts rounded up
+    let mut decoded = Vec::with_capacity(token.len().saturating_mul(3).div_ceil(4).saturating_add(6));
+    append(payload, &mut decoded)?;
+    let end = decoded.len();
+    append(signature, &mut decoded)?;
     let signed = token.get(..header.len().saturating_add(1).saturating_add(payload.len())).unwrap_or_default();
-    Ok(Segments { header: header_bytes, payload: payload_bytes, signature, signed })
+    Ok(Segments { header: header.as_bytes(), decoded, signature: end, signed })
+}
+
+/// Decodes the header.
+pub(super) fn decode(header: &[u8]) -> Result<Vec<u8>, TokenRejection> {
+    let mut decoded = Vec::new();
+    append(header, &mut decoded)?;
+    Ok(decoded)
+}
+
+fn append(segment: impl AsRef<[u8]>, decoded: &mut Vec<u8>) -> Result<(), TokenRejection> {
+    let malformed = |_| TokenRejection::new(ReasonCode::TokenMalformed, "a segment is not base64url");
+    BASE64URL.decode_vec(segment, decoded).map_err(malformed)
 }

@@ -4,13 +4,15 @@
 //! key issuer, signature, `aud`, time, kind of token, and what the application asks of every caller
 //! ([`Unverified::verify`]). A refusal may come before the signature was checked, a [`Caller`] never.
 
+use std::sync::Arc;
+
 use crate::clock::UnixTime;
-use crate::identity::{Caller, CallerKind, Claims, TenantId};
+use crate::identity::{Caller, CallerKind, Claims, TenantId, Text};
 use crate::reason::ReasonCode;
 
 use super::authority::{self, Authority};
 use super::claims::{Payload, Times};
-use super::header::{self, Header};
+use super::header::{self, Header, KnownHeader};
 use super::kind;
 use super::metadata;
 use super::profile::{Discovery, Profile};
@@ -52,9 +54,24 @@ impl std::fmt::Debug for Unverified<'_> {
 /// # Errors
 /// The reason, up to `tenant_not_allowed`.
 pub fn inspect<'a>(token: &'a RawToken, profile: &'a Profile) -> Result<Unverified<'a>, TokenRejection> {
+    inspect_knowing(token, profile, None)
+}
+
+/// The same, and quicker if the token has a header that is known.
+///
+/// # Errors
+/// Those of [`inspect`].
+pub fn inspect_knowing<'a>(
+    token: &'a RawToken,
+    profile: &'a Profile,
+    known: Option<&KnownHeader>,
+) -> Result<Unverified<'a>, TokenRejection> {
     let segments = segments::split(token.expose())?;
-    let header = header::parse(&segments.header, profile.allow_missing_typ)?;
-    let payload = Payload::parse(&segments.payload, &profile.versions)?;
+    let header = match known.and_then(|known| known.read(segments.header, profile.allow_missing_typ)) {
+        Some(header) => header,
+        None => header::parse(&segments::decode(segments.header)?, profile.allow_missing_typ)?,
+    };
+    let payload = Payload::parse(segments.payload(), &profile.versions)?;
     if !profile.tenants.contains_key(&payload.tenant) {
         return Err(no(ReasonCode::TenantNotAllowed, "the tenant is not listed"));
     }
@@ -78,6 +95,20 @@ impl Unverified<'_> {
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.header.kid
+    }
+
+    /// The same, to be kept.
+    #[must_use]
+    pub fn shared_kid(&self) -> Arc<str> {
+        Arc::clone(&self.header.kid)
+    }
+
+    /// The header, to be known once the token is verified; unless it is `known` already.
+    #[must_use]
+    pub fn header(&self, known: Option<&KnownHeader>) -> Option<KnownHeader> {
+        let (encoded, missing_typ) = (self.segments.header, self.profile.allow_missing_typ);
+        let fresh = known.and_then(|known| known.read(encoded, missing_typ)).is_none();
+        fresh.then(|| KnownHeader::new(encoded, missing_typ, &self.header))
     }
 
     /// Whether the token is of this issuer but names a key that it does not list: worth asking for its keys again.
@@ -105,14 +136,13 @@ impl Unverified<'_> {
     pub fn verify(mut self, authority: &Authority, now: UnixTime) -> Result<Caller, TokenRejection> {
         self.issued(authority)?;
         let key = authority.key(&self.header.kid, self.tenant(), now)?;
-        if !key.signed(&self.segments.signature, self.segments.signed) {
+        if !key.signed(self.segments.signature(), self.segments.signed) {
             return Err(no(ReasonCode::SignatureInvalid, "RS256"));
         }
         self.audience()?;
         in_time(&self.payload.times, self.profile, now)?;
         let (client, kind) = kind::tell(&mut self.payload)?;
-        let claims = Claims::of(self.segments.payload.into());
-        let caller = caller(self.payload, (client, kind), claims);
+        let caller = caller(self.payload, (client, kind));
         admissible(&caller, self.profile)?;
         Ok(caller)
     }
@@ -162,7 +192,7 @@ pub fn recheck(caller: &Caller, profile: &Profile, now: UnixTime) -> Result<(), 
     in_time(&times, profile, now)
 }
 
-fn caller(payload: Payload, (client, kind): (Box<str>, CallerKind), claims: Claims) -> Caller {
+fn caller(payload: Payload, (client, kind): (Text, CallerKind)) -> Caller {
     Caller {
         tenant: payload.tenant,
         subject: payload.object,
@@ -179,14 +209,14 @@ fn caller(payload: Payload, (client, kind): (Box<str>, CallerKind), claims: Clai
         issued_at: payload.times.issued,
         not_before: payload.times.not_before,
         expires_at: payload.times.expires,
-        claims,
+        claims: Claims::of(payload.whole),
     }
 }
 
 /// What the application asks of every caller, whatever the route.
 fn admissible(caller: &Caller, profile: &Profile) -> Result<(), TokenRejection> {
     if let Some(clients) = &profile.allowed_clients
-        && !clients.contains(&caller.client)
+        && !clients.iter().any(|client| **client == *caller.client)
     {
         return Err(no(ReasonCode::ClientNotAllowed, "not among the application's allowedClients"));
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use entrance::clock::UnixTime;
-use entrance::identity::{Caller, CallerKind, Claims, Groups, Guid};
+use entrance::identity::{Caller, CallerKind, Claims, Groups, Guid, Text};
 use entrance::policy::condition::{Condition, ConditionError, ConditionFault, Facts};
 use entrance::policy::path::Canonical;
 use entrance::policy::template::PathTemplate;
@@ -26,7 +26,7 @@ pub(crate) fn line(name: &str, value: &str) -> (Bytes, Bytes) {
     (Bytes::copy_from_slice(name.as_bytes()), Bytes::copy_from_slice(value.as_bytes()))
 }
 
-fn texts(list: &[&str]) -> Box<[Box<str>]> {
+fn texts(list: &[&str]) -> Box<[Text]> {
     list.iter().map(|text| (*text).into()).collect()
 }
 

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use entrance::clock::UnixTime;
-use entrance::identity::{Caller, CallerKind, Claims, Groups, Guid};
+use entrance::identity::{Caller, CallerKind, Claims, Groups, Guid, Text};
 use entrance::policy::grant::{Grant, Subject};
 use entrance::policy::rules::{GroupOverage, Methods, Mode, Preflight};
 use entrance::reason::ReasonCode;
@@ -218,7 +218,7 @@ pub(crate) fn caller() -> impl Strategy<Value = Caller> {
     let groups = weighted(0.8, subsequence(guids(&GROUPS), 0..=2));
     let how = (any::<bool>(), of(select(vec![0_i64, 100, 150, 300])), of(0..3_i64));
     (who, holds, groups, how).prop_map(|((kind, tenant, subject, client), holds, groups, (can_step_up, age, acct))| {
-        let texts = |list: Vec<&str>| list.into_iter().map(Box::from).collect();
+        let texts = |list: Vec<&str>| list.into_iter().map(Text::from).collect();
         Caller {
             tenant,
             subject: subject.into(),

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use entrance::clock::UnixTime;
-use entrance::identity::{Caller, CallerKind, Groups};
+use entrance::identity::{Caller, CallerKind, Groups, Text};
 use entrance::policy::grant::Subject;
 use entrance::policy::rules::{Access, Entry, GroupOverage, Methods, Mode, Policy, Preflight, Route};
 
@@ -270,17 +270,17 @@ fn borrowing(policy: &Policy, caller: &Caller, now: UnixTime) -> Option<(Caller,
     let mut names = Vec::new();
     for grant in &policy.grants {
         let meant = match &grant.subject {
-            Subject::Principal { tenant, oid } => *tenant == caller.tenant && *oid == caller.subject,
-            Subject::Client(client) => *client == caller.client && caller.kind != CallerKind::User,
+            Subject::Principal { tenant, oid } => *tenant == caller.tenant && **oid == *caller.subject,
+            Subject::Client(client) => **client == *caller.client && caller.kind != CallerKind::User,
             Subject::Group(group) => matches!(&caller.groups, Groups::Known(groups) if groups.contains(group)),
         };
         let over = now.0 < grant.not_before.0 || grant.expires_at.0 <= now.0;
-        if over || !meant || grant.roles.iter().all(|role| caller.roles.contains(role)) {
+        if over || !meant || grant.roles.iter().all(|role| caller.roles.iter().any(|held| **held == **role)) {
             continue;
         }
         names.push(grant.name.to_string());
         let mut roles = richer.roles.to_vec();
-        roles.extend(grant.roles.iter().cloned());
+        roles.extend(grant.roles.iter().map(|role| Text::from(&**role)));
         roles.sort();
         roles.dedup();
         richer.roles = roles.into_iter().collect();
@@ -352,18 +352,18 @@ const BROKEN: usize = 8;
 /// Conditions in the order in which they are asked; how near to success each is follows from it.
 fn entry_holds(entry: &Entry, spot: Spot<'_>, caller: &Caller, read: &Read<'_>) -> Holds {
     let no = |near, reason| Holds::No(near, reason, Vec::new());
-    let has = |list: &[Box<str>], wanted: &str| list.iter().any(|item| **item == *wanted);
+    let has = |list: &[Text], wanted: &str| list.iter().any(|item| **item == *wanted);
     if entry.callers.is_some_and(|kind| kind != caller.kind) {
         return no(1, "principal_type_denied");
     }
     if entry.tenants.as_ref().is_some_and(|tenants| tenants.iter().all(|tenant| *tenant != caller.tenant)) {
         return no(2, "tenant_denied");
     }
-    if entry.clients.as_ref().is_some_and(|clients| !has(clients, &caller.client)) {
+    if entry.clients.as_ref().is_some_and(|clients| !clients.iter().any(|client| **client == *caller.client)) {
         return no(3, "client_not_allowed");
     }
-    let any = |wanted: &[Box<str>], held: &[Box<str>]| wanted.iter().any(|item| has(held, item));
-    let all = |wanted: &[Box<str>], held: &[Box<str>]| wanted.iter().all(|item| has(held, item));
+    let any = |wanted: &[Box<str>], held: &[Text]| wanted.iter().any(|item| has(held, item));
+    let all = |wanted: &[Box<str>], held: &[Text]| wanted.iter().all(|item| has(held, item));
     if entry.roles.as_ref().is_some_and(|roles| !any(roles, &caller.roles))
         || entry.all_roles.as_ref().is_some_and(|roles| !all(roles, &caller.roles))
     {

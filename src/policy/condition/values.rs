@@ -8,7 +8,7 @@ use cel::Value;
 use cel::objects::Key;
 
 use crate::clock::UnixTime;
-use crate::identity::{Caller, Groups};
+use crate::identity::{Caller, Groups, Text};
 
 use super::super::path::{parameters_at, unescaped};
 use super::names::Names;
@@ -129,7 +129,7 @@ fn params(facts: &Facts<'_>) -> Outcome {
 }
 
 fn caller(caller: &Caller, member: &str) -> Option<Outcome> {
-    let texts = |texts: &[Box<str>]| list(texts.iter().map(|text| &**text));
+    let texts = |texts: &[Text]| list(texts.iter().map(|text| &**text));
     Some(match member {
         "tenant" => Ok(caller.tenant.to_string().into()),
         "oid" => text(caller.subject.as_bytes()),
