@@ -16,9 +16,9 @@ mod token_world;
 use std::sync::LazyLock;
 
 use entrance::clock::UnixTime;
-use entrance::identity::{Caller, Text};
+use entrance::identity::{Caller, TenantId, Text};
 use entrance::reason::ReasonCode;
-use entrance::token::{MAX_TOKEN, Profile, inspect};
+use entrance::token::{KnownHeader, MAX_TOKEN, Profile, TokenRejection, Unverified, Version, inspect, inspect_knowing};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::Value;
@@ -128,6 +128,31 @@ fn changed(members: &serde_json::Map<String, Value>, changes: Vec<(Index, Option
 /// The names of the good tokens.
 const BASES: [&str; 3] = ["U2", "A2", "U1"];
 
+/// The header of a good token.
+static KNOWN: LazyLock<KnownHeader> = LazyLock::new(|| {
+    let (header, payload) = Draft::of("U2").texts();
+    let good = raw(KEY.token(header.as_bytes(), payload.as_bytes()));
+    inspect(&good, &PROFILE).unwrap().header(None).unwrap()
+});
+
+type Seen = Result<(TenantId, Version, String), Refusal>;
+
+fn seen(inspected: Result<Unverified<'_>, TokenRejection>) -> Seen {
+    let seen = inspected.map(|token| (token.tenant(), token.version(), token.kid().to_owned()));
+    seen.map_err(|rejection| (rejection.reason(), rejection.detail()))
+}
+
+#[test]
+fn a_known_header_is_known_to_whom_asked_the_same_of_it() {
+    let (_, payload) = Draft::of("U2").texts();
+    let token = raw(KEY.token(br#"{"alg":"RS256","kid":"k1"}"#, payload.as_bytes()));
+    let lenient = Profile { allow_missing_typ: true, ..PROFILE.clone() };
+    let known = inspect(&token, &lenient).unwrap().header(None).unwrap();
+    assert!(inspect_knowing(&token, &lenient, Some(&known)).unwrap().header(Some(&known)).is_none());
+    let strict = seen(inspect_knowing(&token, &PROFILE, Some(&known)));
+    assert_eq!(strict.map_err(|(reason, _)| reason).unwrap_err(), ReasonCode::TypNotAllowed);
+}
+
 /// What both readers make of two texts; the second one's tree.
 fn agree(header: &[u8], payload: &[u8]) -> Result<Option<Tree>, TestCaseError> {
     let token = KEY.token(header, payload);
@@ -136,8 +161,11 @@ fn agree(header: &[u8], payload: &[u8]) -> Result<Option<Tree>, TestCaseError> {
         return Ok(None);
     }
     let token = raw(token);
-    let own = inspect(&token, &PROFILE).map(|token| (token.tenant(), token.version(), token.kid().to_owned()));
-    let own = own.map_err(|rejection| (rejection.reason(), rejection.detail()));
+    let own_header = inspect(&token, &PROFILE).ok().and_then(|token| token.header(None));
+    let [own, knowing, knowing_own] =
+        [None, Some(&*KNOWN), own_header.as_ref()].map(|known| seen(inspect_knowing(&token, &PROFILE, known)));
+    prop_assert_eq!(&own, &knowing);
+    prop_assert_eq!(&own, &knowing_own);
     let second = token_tree::header(header, PROFILE.allow_missing_typ).and_then(|kid| {
         let tree = Tree::read(payload, &PROFILE.versions)?;
         let listed = PROFILE.tenants.contains_key(&tree.tenant);
