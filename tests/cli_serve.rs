@@ -346,3 +346,14 @@ fn bad_use_ends_with_2_and_says_what_to_do() {
         assert!(ran.err.contains(part), "{arguments:?}: {}", ran.err);
     }
 }
+
+/// The authorities of an injected sidecar come by its environment: they are used, so what is none ends the command.
+#[test]
+fn authorities_of_the_environment_are_read() {
+    let serve = ["serve", "--policies", EXAMPLE, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--audit", "off"];
+    let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let output = program::program(serve).env("ENTRANCE_EXTRA_CA_PEM", pem).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("certificate"), "{said}");
+}

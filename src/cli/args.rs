@@ -100,7 +100,8 @@ pub(super) struct ServeArgs {
     /// Keep this many rotated audit files.
     #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) audit_rotate_keep: u32,
-    /// PEM file with further certificate authorities to trust when fetching signing keys.
+    /// PEM file with further certificate authorities to trust when fetching signing keys; the environment variable
+    /// `ENTRANCE_EXTRA_CA_PEM` if absent.
     #[arg(long, value_name = "FILE")]
     pub(super) extra_ca: Option<PathBuf>,
     /// Remember at most this many verified tokens.

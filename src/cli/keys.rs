@@ -2,6 +2,7 @@
 //!
 //! Only the one source is asked that the token at hand names, as far as an application accepts it.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,12 @@ pub(super) async fn fetch(
 pub(super) fn extra_ca(file: &Path) -> Result<Vec<u8>, UsageError> {
     std::fs::read(file)
         .map_err(|error| UsageError::new(format!("--extra-ca: cannot read `{}`: {error}", file.display())))
+}
+
+/// PEM that an injected sidecar is given in its environment, since a pod's volumes cannot hold what is in another
+/// namespace.
+pub(super) fn given(name: &str) -> Option<Vec<u8>> {
+    std::env::var_os(name).map(OsString::into_encoded_bytes).filter(|pem| !pem.is_empty())
 }
 
 /// Nothing has to be fetched.

@@ -145,3 +145,24 @@ fn a_file_that_does_not_say_what_to_inject_is_refused() {
         assert!(fault.contains(part), "{fault}");
     }
 }
+
+#[test]
+fn further_authorities_reach_the_sidecar() {
+    let mut settings = sidecar();
+    settings.extra_ca = Some("-----BEGIN CERTIFICATE-----".to_owned());
+    let plain = pod(json!({"labels": {"entrance.dev/inject": "true"}}), json!({}));
+    let verdict = inject(&request("Pod", "CREATE", (Value::Null, plain.clone())), &ground(&settings));
+    let env = &changed(&plain, &verdict)["spec"]["initContainers"][0]["env"];
+    let names: Vec<&str> = env.as_array().unwrap().iter().map(|each| each["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["ENTRANCE_CONTROLLER_CA_PEM", "ENTRANCE_EXTRA_CA_PEM", "RUST_LOG"]);
+    assert_eq!(env[1]["value"], "-----BEGIN CERTIFICATE-----");
+}
+
+#[test]
+fn flags_that_a_sidecar_could_not_start_with_are_refused() {
+    for flag in ["--pin-host=a.example.com=shop", "--pin-host", "--listen=0.0.0.0:9191", "--policies"] {
+        let file = json!({"image": "entrance", "controller": "https://controller:9193", "args": [flag]});
+        let fault = Sidecar::read(file).unwrap_err().to_string();
+        assert!(fault.starts_with("args: `--") && fault.ends_with("leave it out"), "{fault}");
+    }
+}

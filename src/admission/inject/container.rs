@@ -27,7 +27,9 @@ impl Made<'_> {
         let flags: Vec<&str> = ["serve"].into_iter().chain(flags).chain(args.iter().map(String::as_str)).collect();
         let authority = self.authority.filter(|_| self.sidecar.is_encrypted());
         let authority = authority.map(|pem| json!({"name": "ENTRANCE_CONTROLLER_CA_PEM", "value": pem}));
-        let env: Vec<Value> = authority.into_iter().chain(env.iter().cloned().map(Value::Object)).collect();
+        let extra = self.sidecar.extra_ca.as_ref().map(|pem| json!({"name": "ENTRANCE_EXTRA_CA_PEM", "value": pem}));
+        let authorities = authority.into_iter().chain(extra);
+        let env: Vec<Value> = authorities.chain(env.iter().cloned().map(Value::Object)).collect();
         let probe = |path: &str| json!({"path": path, "port": self.wishes.admin_port, "scheme": "HTTP"});
         let mut container = json!({
             "name": NAME,

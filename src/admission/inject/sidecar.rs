@@ -3,6 +3,22 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+/// Flags that the injection sets itself, or that `entrance serve` does not take beside them.
+const RESERVED: [&str; 12] = [
+    "--admin",
+    "--audit",
+    "--controller",
+    "--controller-ca",
+    "--controller-token",
+    "--kube",
+    "--listen",
+    "--pin-host",
+    "--policies",
+    "--state",
+    "--workload-label",
+    "--workload-namespace",
+];
+
 /// What is injected.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -29,6 +45,12 @@ pub struct Sidecar {
     /// A file with the PEM of the controller's authority, instead of our own.
     #[serde(default)]
     pub ca_file: Option<String>,
+    /// A file with PEM of further authorities to trust when fetching signing keys.
+    #[serde(default)]
+    pub extra_ca_file: Option<String>,
+    /// What that file holds; whoever reads files puts it in.
+    #[serde(skip)]
+    pub extra_ca: Option<String>,
 }
 
 /// Requests and limits of the container.
@@ -67,7 +89,12 @@ impl Sidecar {
         if sidecar.port().is_none() {
             return Err(SidecarFault::Controller(sidecar.controller));
         }
+        let flags = sidecar.args.iter().map(|flag| flag.split('=').next().unwrap_or_default());
+        if let Some(flag) = flags.into_iter().find(|flag| RESERVED.contains(flag)) {
+            return Err(SidecarFault::Field(format!("args: `{flag}` is not for a sidecar to be told; leave it out")));
+        }
         sidecar.ca_file = sidecar.ca_file.filter(|file| !file.is_empty());
+        sidecar.extra_ca_file = sidecar.extra_ca_file.filter(|file| !file.is_empty());
         Ok(sidecar)
     }
 

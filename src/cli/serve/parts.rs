@@ -14,6 +14,9 @@ use crate::metrics::Metrics;
 use super::super::args::{AuditSink as Sink, ServeArgs};
 use super::super::{UsageError, keys};
 
+/// PEM of further authorities to trust when fetching signing keys, if no file names them.
+const EXTRA_CA: &str = "ENTRANCE_EXTRA_CA_PEM";
+
 /// The parts, ready to be connected.
 pub(super) struct Parts {
     pub(super) authorizer: Arc<Authorizer>,
@@ -29,7 +32,7 @@ impl Parts {
     pub(super) fn new(args: &ServeArgs) -> Result<Self, UsageError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let metrics = Arc::new(Metrics::default());
-        let extra_ca = args.extra_ca.as_deref().map(keys::extra_ca).transpose()?;
+        let extra_ca = args.extra_ca.as_deref().map(keys::extra_ca).transpose()?.or_else(|| keys::given(EXTRA_CA));
         let options = entra::Options { extra_ca, clock: Arc::clone(&clock), ..entra::Options::default() };
         let keys = Arc::new(KeyStore::new(options).map_err(|fault| UsageError::new(fault.to_string()))?);
         let (audit, scribe) = audit(args, (Arc::clone(&clock), Arc::clone(&metrics)))?;

@@ -22,7 +22,7 @@ use crate::delivery::client::{Delivered, Options, Subscriber};
 use crate::files;
 
 use super::super::args::ServeArgs;
-use super::super::{UsageError, instant, policies};
+use super::super::{UsageError, instant, keys, policies};
 use super::given::Given;
 use super::publish::Publisher;
 use super::status::Status;
@@ -80,17 +80,12 @@ fn subscriber(url: &str, args: &ServeArgs) -> Result<Subscriber, UsageError> {
         std::fs::read(file)
             .map_err(|error| UsageError::new(format!("--controller-ca: cannot read `{}`: {error}", file.display())))
     };
-    let ca = args.controller_ca.as_ref().map(read).transpose()?.or_else(given_ca);
+    let ca = args.controller_ca.as_ref().map(read).transpose()?.or_else(|| keys::given(CONTROLLER_CA));
     if let Some(directory) = args.state.as_ref().filter(|directory| !directory.is_dir()) {
         return Err(UsageError::new(format!("--state: there is no directory `{}`", directory.display())));
     }
     let options = Options { url: url.to_owned(), ca, token: args.controller_token.clone(), state: args.state.clone() };
     Subscriber::new(options, Arc::new(SystemClock)).map_err(|fault| UsageError::new(format!("--controller: {fault}")))
-}
-
-/// The authorities that an injected sidecar is given, since a pod's volumes cannot hold another namespace's Secret.
-fn given_ca() -> Option<Vec<u8>> {
-    std::env::var_os(CONTROLLER_CA).map(|pem| pem.into_encoded_bytes()).filter(|pem| !pem.is_empty())
 }
 
 async fn mirrored(client: &kube::Client, (mut publisher, status): (Publisher, Arc<Status>), stop: CancellationToken) {

@@ -65,13 +65,9 @@ fn look(file: &Path) -> Result<Injected, String> {
     let documents = yaml::parse(&read(file)?).map_err(|problem| format!("{}:{problem}", file.display()))?;
     let [document] = <[yaml::Document; 1]>::try_from(documents)
         .map_err(|_| format!("`{}` must hold one YAML document", file.display()))?;
-    let sidecar = Sidecar::read(document.body).map_err(|fault| format!("{}: {fault}", file.display()))?;
-    let authority = match &sidecar.ca_file {
-        Some(file) => {
-            let pem = String::from_utf8(read(Path::new(file))?);
-            Some(pem.map_err(|_| format!("`{file}` is not PEM"))?.into())
-        }
-        None => None,
-    };
+    let mut sidecar = Sidecar::read(document.body).map_err(|fault| format!("{}: {fault}", file.display()))?;
+    let pem = |file: &String| String::from_utf8(read(Path::new(file))?).map_err(|_| format!("`{file}` is not PEM"));
+    let authority = sidecar.ca_file.as_ref().map(pem).transpose()?.map(Arc::from);
+    sidecar.extra_ca = sidecar.extra_ca_file.as_ref().map(pem).transpose()?;
     Ok(Injected { sidecar: Arc::new(sidecar), authority })
 }
