@@ -3,7 +3,7 @@
 //! A [`Certificate`] is shown to whoever connects from now on; a new one takes its place at once, and connections that
 //! stand go on with the one they were made with. Where it comes from is for others to say: [`files`] follows two files.
 //! [`authority`] makes them ourselves and renews them in time.
-//! [`connections`] turns a listener into connections that have shaken hands.
+//! [`connections()`] turns a listener into connections that have shaken hands.
 
 pub mod authority;
 mod certificate;
