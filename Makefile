@@ -29,7 +29,8 @@ tests:
 gen: ## rewrite all that is generated and committed: look at the diff
 	ENTRANCE_UPDATE=1 cargo test --locked --test goldens --test access_matrix --test chart
 
-demo: tools ## the whole thing on this machine; `make demo ARGS=--once` ends after the tour
+demo: ## the whole thing on this machine; `make demo ARGS=--once` ends after the tour
+	@tools/timed envoy $(PYTHON) tools/install.py envoy
 	cargo run --locked -- demo $(ARGS)
 
 bench: ## the costs of parts, then those of a check against a server that always allows; wants h2load
