@@ -156,9 +156,7 @@ impl Catalogue {
     #[must_use]
     pub fn view(&self, audience: &Audience) -> BTreeMap<Arc<str>, Parcel> {
         match audience {
-            Audience::Gateway => {
-                self.stocks().map(|(_, stock)| &stock.parcel).chain(&self.pins).map(named).collect()
-            }
+            Audience::Gateway => self.stocks().map(|(_, stock)| &stock.parcel).chain(&self.pins).map(named).collect(),
             Audience::Workload { namespace, labels } => {
                 let mut view = self.of_workload(namespace, labels);
                 let (name, parcel) = named(&Parcel::workload(namespace, labels));
