@@ -181,9 +181,12 @@ fn is_name(text: &str) -> bool {
     text.len() <= 253 && edge(text.bytes().next()) && edge(text.bytes().last()) && text.bytes().all(inner)
 }
 
-/// A set of resources; of one identity there is at most one. What two sets share is compared by its address.
+type Shelf = BTreeMap<Arc<str>, Arc<Object>>;
+
+/// A set of resources; of one identity there is at most one. What two sets share is compared by its address: a copy of a
+/// set shares every namespace of every kind with it, until one of them changes there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Resources(BTreeMap<ObjectId, Arc<Object>>);
+pub struct Resources(BTreeMap<(Kind, Arc<str>), Arc<Shelf>>);
 
 impl Resources {
     /// An empty set.
@@ -194,40 +197,108 @@ impl Resources {
 
     /// Puts an object in, in place of the one with the same identity, which comes back.
     pub fn put(&mut self, object: Arc<Object>) -> Option<Arc<Object>> {
-        self.0.insert(object.id.clone(), object)
+        let ObjectId { kind, namespace, name } = object.id.clone();
+        Arc::make_mut(self.0.entry((kind, namespace)).or_default()).insert(name, object)
     }
 
     /// Takes an object out.
     pub fn remove(&mut self, id: &ObjectId) -> Option<Arc<Object>> {
-        self.0.remove(id)
+        let at = (id.kind, Arc::clone(&id.namespace));
+        let shelf = self.0.get_mut(&at).filter(|shelf| shelf.contains_key(&id.name))?;
+        let gone = Arc::make_mut(shelf).remove(&id.name);
+        if shelf.is_empty() {
+            self.0.remove(&at);
+        }
+        gone
     }
 
     /// The object of this identity.
     #[must_use]
     pub fn get(&self, id: &ObjectId) -> Option<&Arc<Object>> {
-        self.0.get(id)
+        self.0.get(&(id.kind, Arc::clone(&id.namespace)))?.get(&id.name)
     }
 
     /// All objects of a kind, ordered by namespace and name.
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Arc<Object>> {
-        let first = ObjectId { kind, namespace: "".into(), name: "".into() };
-        self.0.range(first..).map(|(_, object)| object).take_while(move |object| object.id.kind == kind)
+        let shelves = self.0.range((kind, "".into())..).take_while(move |((of, _), _)| *of == kind);
+        shelves.flat_map(|(_, shelf)| shelf.values())
     }
 
     /// All objects, ordered by kind, namespace and name.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Object>> {
-        self.0.values()
+        self.0.values().flat_map(|shelf| shelf.values())
+    }
+
+    /// What is new, changed or gone since `before`. What the two share is not looked at.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Vec<ObjectId> {
+        let mut news = Vec::new();
+        for (at, shelf) in &self.0 {
+            let former = before.0.get(at);
+            if former.is_some_and(|former| Arc::ptr_eq(former, shelf)) {
+                continue;
+            }
+            let known = |object: &Arc<Object>| former.and_then(|former| former.get(&object.id.name));
+            let other = shelf.values().filter(|object| known(object).is_none_or(|known| !Arc::ptr_eq(known, object)));
+            news.extend(other.map(|object| object.id.clone()));
+        }
+        for (at, former) in &before.0 {
+            let shelf = self.0.get(at);
+            if shelf.is_none_or(|shelf| !Arc::ptr_eq(former, shelf)) {
+                let gone = |object: &&Arc<Object>| shelf.is_none_or(|shelf| !shelf.contains_key(&object.id.name));
+                news.extend(former.values().filter(gone).map(|object| object.id.clone()));
+            }
+        }
+        news
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.0.values().fold(0, |sum, shelf| sum.saturating_add(shelf.len()))
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::{Object, Resources};
+
+    fn policy(namespace: &str, name: &str, generation: i64) -> Arc<Object> {
+        let body = json!({
+            "apiVersion": "entrance.dev/v1alpha1", "kind": "AccessPolicy",
+            "metadata": {"namespace": namespace, "name": name, "generation": generation},
+        });
+        Arc::new(Object::new(body.as_object().unwrap().clone()).unwrap().unwrap())
+    }
+
+    #[test]
+    fn a_copy_stands_and_the_difference_is_what_changed() {
+        let mut now = Resources::new();
+        for (namespace, name) in [("a", "x"), ("a", "y"), ("b", "x"), ("c", "x")] {
+            now.put(policy(namespace, name, 1));
+        }
+        let before = now.clone();
+        assert!(now.since(&before).is_empty());
+        now.put(policy("a", "y", 2));
+        now.put(policy("d", "x", 1));
+        now.remove(&policy("b", "x", 1).id);
+        assert!(now.remove(&policy("c", "nothing", 1).id).is_none());
+        let names = |ids: Vec<super::ObjectId>| -> Vec<String> {
+            ids.iter().map(|id| format!("{}/{}", id.namespace, id.name)).collect()
+        };
+        assert_eq!(names(now.since(&before)), ["a/y", "d/x", "b/x"]);
+        assert_eq!(names(before.since(&now)), ["a/y", "b/x", "d/x"]);
+        assert_eq!((before.len(), now.len(), now.all().count()), (4, 4, 4));
+        assert_eq!(before.get(&policy("a", "y", 1).id).and_then(|object| object.generation), Some(1));
     }
 }

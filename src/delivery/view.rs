@@ -32,13 +32,17 @@ pub enum Audience {
 pub struct Catalogue {
     /// Counts the catalogues of this process.
     pub generation: u64,
-    parcels: HashMap<ObjectId, Stock, RandomState>,
-    namespaces: HashMap<Arc<str>, Arc<[ObjectId]>>,
+    /// What all of this was made from.
+    resources: Resources,
+    /// By namespace: the next catalogue shares those where nothing changed.
+    shares: HashMap<Arc<str>, Arc<Share>, RandomState>,
     /// For gateways; `None`: no host is given to anybody.
     pins: Option<Parcel>,
     /// Of the newest catalogues: what they held, and their generation here.
     history: VecDeque<(u128, u64)>,
 }
+
+type Share = BTreeMap<ObjectId, Stock>;
 
 /// One resource, and what decides who may see it.
 #[derive(Clone, Debug)]
@@ -90,6 +94,16 @@ impl Stock {
         let terms = Arc::new(Terms::of(object));
         Self { object: Arc::clone(object), parcel: Parcel::resource(object), terms, since }
     }
+
+    /// Whether this is the application of this name, or part of what says which of its tokens count.
+    fn belongs(&self, application: &str) -> bool {
+        match self.object.id.kind {
+            Kind::EntraApplication => *self.object.id.name == *application,
+            Kind::TokenRevocation => self.terms.application.as_deref().is_none_or(|name| name == application),
+            Kind::ReferenceGrant | Kind::ConfigMap => true,
+            Kind::AccessPolicy | Kind::AccessGrant => false,
+        }
+    }
 }
 
 /// Catalogues that are remembered, to tell how far another replica is.
@@ -102,34 +116,47 @@ impl Catalogue {
         Self { pins: (!pins.is_empty()).then(|| Parcel::pins(pins)), ..Self::default() }
     }
 
-    /// The next catalogue. What did not change is not encoded again.
+    /// The next catalogue. What did not change is neither encoded again nor looked at.
     #[must_use]
     pub fn next(&self, resources: &Resources) -> Self {
-        let mut parcels = HashMap::with_capacity_and_hasher(resources.len(), RandomState::default());
-        let mut namespaces: HashMap<Arc<str>, Vec<ObjectId>> = HashMap::new();
-        let (generation, mut digest) = (self.generation.saturating_add(1), 0);
-        for object in resources.all() {
-            let same = |known: &&Stock| Arc::ptr_eq(&known.object, object) || known.object == *object;
-            let known = self.parcels.get(&object.id).filter(same).cloned();
-            let stock = known.unwrap_or_else(|| Stock::new(object, generation));
-            digest ^= stock.parcel.hash();
-            namespaces.entry(Arc::clone(&object.id.namespace)).or_default().push(object.id.clone());
-            parcels.insert(object.id.clone(), stock);
+        let (generation, mut digest) = (self.generation.saturating_add(1), self.digest());
+        let mut shares = self.shares.clone();
+        for id in resources.since(&self.resources) {
+            let share = shares.entry(Arc::clone(&id.namespace)).or_default();
+            let known = share.get(&id);
+            match resources.get(&id) {
+                Some(object) if known.is_some_and(|known| known.object == *object) => continue,
+                Some(object) => {
+                    let stock = Stock::new(object, generation);
+                    digest ^= stock.parcel.hash() ^ known.map_or(0, |known| known.parcel.hash());
+                    Arc::make_mut(share).insert(id, stock);
+                }
+                None => {
+                    digest ^= known.map_or(0, |known| known.parcel.hash());
+                    Arc::make_mut(share).remove(&id);
+                    if share.is_empty() {
+                        shares.remove(&id.namespace);
+                    }
+                }
+            }
         }
-        let namespaces = namespaces.into_iter().map(|(namespace, ids)| (namespace, ids.into())).collect();
         let mut history = self.history.clone();
         history.push_front((digest, generation));
         history.truncate(HISTORY);
-        Self { generation, parcels, namespaces, pins: self.pins.clone(), history }
+        Self { generation, resources: resources.clone(), shares, pins: self.pins.clone(), history }
+    }
+
+    /// What this was made from.
+    #[must_use]
+    pub const fn resources(&self) -> &Resources {
+        &self.resources
     }
 
     /// What `audience` may see, by name.
     #[must_use]
     pub fn view(&self, audience: &Audience) -> BTreeMap<Arc<str>, Parcel> {
         match audience {
-            Audience::Gateway => {
-                self.parcels.values().map(|stock| &stock.parcel).chain(&self.pins).map(named).collect()
-            }
+            Audience::Gateway => self.stocks().map(|(_, stock)| &stock.parcel).chain(&self.pins).map(named).collect(),
             Audience::Workload { namespace, labels } => {
                 let mut view = self.of_workload(namespace, labels);
                 let (name, parcel) = named(&Parcel::workload(namespace, labels));
@@ -142,12 +169,20 @@ impl Catalogue {
     /// The name and the version under which a resource is delivered.
     #[must_use]
     pub fn parcel(&self, id: &ObjectId) -> Option<&Parcel> {
-        self.parcels.get(id).map(|stock| &stock.parcel)
+        self.stock(id).map(|stock| &stock.parcel)
     }
 
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = (&ObjectId, &Parcel)> {
-        self.parcels.iter().map(|(id, stock)| (id, &stock.parcel))
+        self.stocks().map(|(id, stock)| (id, &stock.parcel))
+    }
+
+    fn stocks(&self) -> impl Iterator<Item = (&ObjectId, &Stock)> {
+        self.shares.values().flat_map(|share| share.iter())
+    }
+
+    fn stock(&self, id: &ObjectId) -> Option<&Stock> {
+        self.shares.get(&id.namespace)?.get(id)
     }
 
     /// What it holds, as one number: the same at every replica that holds the same.
@@ -165,7 +200,7 @@ impl Catalogue {
     /// The generation in which the present version of a resource came.
     #[must_use]
     pub fn since(&self, id: &ObjectId) -> Option<u64> {
-        self.parcels.get(id).map(|stock| stock.since)
+        self.stock(id).map(|stock| stock.since)
     }
 
     /// Whether `audience` should hold a resource by its own namespace and labels; what comes from elsewhere because a
@@ -176,50 +211,38 @@ impl Catalogue {
             Audience::Gateway => true,
             Audience::Workload { namespace, .. } if *namespace != id.namespace => false,
             Audience::Workload { labels, .. } => {
-                id.kind != Kind::AccessPolicy || self.parcels.get(id).is_some_and(|stock| stock.terms.concern(labels))
+                id.kind != Kind::AccessPolicy || self.stock(id).is_some_and(|stock| stock.terms.concern(labels))
             }
         }
     }
 
     fn of_workload(&self, namespace: &str, labels: &BTreeMap<String, String>) -> BTreeMap<Arc<str>, Parcel> {
         let mut view = BTreeMap::new();
-        for stock in self.ids(namespace).filter_map(|id| self.parcels.get(id)) {
+        for stock in self.of(namespace) {
             if stock.object.id.kind == Kind::AccessPolicy {
                 if !stock.terms.concern(labels) {
                     continue;
                 }
-                let abroad = self.referred(stock).into_iter().filter_map(|id| self.parcels.get(id));
-                view.extend(abroad.map(|abroad| named(&abroad.parcel)));
+                view.extend(self.referred(stock).into_iter().map(|abroad| named(&abroad.parcel)));
             }
             view.extend([named(&stock.parcel)]);
         }
         view
     }
 
-    fn ids(&self, namespace: &str) -> impl Iterator<Item = &ObjectId> {
-        self.namespaces.get(namespace).into_iter().flat_map(|ids| ids.iter())
+    fn of(&self, namespace: &str) -> impl Iterator<Item = &Stock> {
+        self.shares.get(namespace).into_iter().flat_map(|share| share.values())
     }
 
     /// What a policy needs from the namespace of its application, if that is another one.
-    fn referred(&self, policy: &Stock) -> Vec<&ObjectId> {
+    fn referred(&self, policy: &Stock) -> Vec<&Stock> {
         let Terms { application: Some(name), namespace: Some(namespace), .. } = &*policy.terms else {
             return Vec::new();
         };
         if **namespace == *policy.object.id.namespace {
             return Vec::new();
         }
-        self.ids(namespace).filter(|id| self.belongs(id, name)).collect()
-    }
-
-    /// Whether an object is the application of this name, or part of what says which of its tokens count.
-    fn belongs(&self, id: &ObjectId, application: &str) -> bool {
-        let named = || self.parcels.get(id).and_then(|stock| stock.terms.application.as_deref());
-        match id.kind {
-            Kind::EntraApplication => *id.name == *application,
-            Kind::TokenRevocation => named().is_none_or(|name| name == application),
-            Kind::ReferenceGrant | Kind::ConfigMap => true,
-            Kind::AccessPolicy | Kind::AccessGrant => false,
-        }
+        self.of(namespace).filter(|stock| stock.belongs(name)).collect()
     }
 }
 

@@ -17,6 +17,7 @@ use crate::entra::SourceStatus;
 use crate::token::{KeySource, Profile};
 
 use super::super::instant;
+use super::extent::Extent;
 use super::peers::Peers;
 use super::planes::Counter;
 
@@ -32,15 +33,15 @@ pub(super) struct Ground<'g> {
     pub(super) now: UnixTime,
 }
 
-/// Everything that is known, and when that changes by time alone.
+/// What is known, and when that changes by time alone.
 pub(super) struct Judgement {
     pub(super) known: Vec<(ObjectId, Known)>,
     pub(super) until: Option<UnixTime>,
 }
 
 impl Ground<'_> {
-    /// Judges every object.
-    pub(super) fn judge(&self) -> Judgement {
+    /// Judges every object that this extent covers.
+    pub(super) fn judge(&self, extent: &Extent) -> Judgement {
         let mut faults: HashMap<&ObjectId, Vec<Fault>> = HashMap::new();
         for fault in &self.compiled.faults {
             faults.entry(&fault.object).or_default().push(fault.clone());
@@ -48,7 +49,7 @@ impl Ground<'_> {
         let profiles: HashMap<&str, &Arc<Profile>> =
             self.compiled.profiles.iter().map(|profile| (&*profile.id.0, profile)).collect();
         let mut judgement = Judgement { known: Vec::new(), until: None };
-        for object in KINDS.into_iter().flat_map(|kind| self.resources.of(kind)) {
+        for object in self.covered(extent) {
             let faults = faults.remove(&object.id).unwrap_or_default();
             let timed = self.timed(object, &faults, &profiles);
             if let Some((_, Some(until))) = timed {
@@ -65,6 +66,18 @@ impl Ground<'_> {
             judgement.known.push((object.id.clone(), known));
         }
         judgement
+    }
+
+    fn covered<'s>(&'s self, extent: &'s Extent) -> Box<dyn Iterator<Item = &'s Arc<Object>> + 's> {
+        match extent {
+            Extent::All => Box::new(KINDS.into_iter().flat_map(|kind| self.resources.of(kind))),
+            Extent::Only(policies) => {
+                let others = KINDS.into_iter().filter(|kind| *kind != Kind::AccessPolicy);
+                let policies = policies.iter().filter(|id| id.kind == Kind::AccessPolicy);
+                let policies = policies.filter_map(|id| self.resources.get(id));
+                Box::new(others.flat_map(|kind| self.resources.of(kind)).chain(policies))
+            }
+        }
     }
 
     fn count(&self, planes: &Counter<'_>, id: &ObjectId) -> Planes {
@@ -215,6 +228,7 @@ mod tests {
     use super::{Ground, Period};
     use crate::api::compile::{Compiler, Settings};
     use crate::api::object::{Object, Resources};
+    use crate::cli::controller::extent::Extent;
     use crate::cli::controller::peers::Peers;
     use crate::clock::UnixTime;
     use crate::cluster::conditions::{Phase, Timed};
@@ -263,7 +277,7 @@ mod tests {
             peers: (&peers, &catalogue),
             now: UnixTime(0),
         };
-        let found = ground.judge().known.into_iter().find(|(id, _)| &*id.name == "it");
+        let found = ground.judge(&Extent::All).known.into_iter().find(|(id, _)| &*id.name == "it");
         found.unwrap().1.timed.unwrap()
     }
 

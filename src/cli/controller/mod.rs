@@ -8,6 +8,7 @@ mod admit;
 mod board;
 mod certificate;
 mod doors;
+mod extent;
 mod judge;
 mod peers;
 mod planes;
@@ -63,7 +64,7 @@ async fn control(args: &ControllerArgs) -> Result<Outcome, UsageError> {
     let (hear, peers) = watch::channel(Arc::default());
     let at_board = parts.at_board((catalogue.clone(), leader.clone()));
     tasks.spawn(at_board.run(hear, stop.clone()));
-    let sources = Sources { mirrored: mirrored.clone(), catalogue: catalogue.clone(), leader: leader.clone(), peers };
+    let sources = Sources { catalogue: catalogue.clone(), leader: leader.clone(), peers };
     tasks.spawn(Writer::new(&parts, settings, sources).run(stop.clone()));
     let (roster, shown) = (Arc::clone(&parts.roster), doors.shown());
     let status = Arc::new(Status { mirrored, catalogue, leader, roster, shown });

@@ -124,7 +124,7 @@ impl Group {
 pub(super) type Summaries = BTreeMap<String, Summary>;
 
 /// How far the other replicas are.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Peers {
     summaries: Arc<Summaries>,
     reached: BTreeMap<String, u64>,
@@ -146,6 +146,11 @@ impl Peers {
     /// Whether any of them has data planes.
     pub(super) fn any(&self) -> bool {
         self.summaries.values().any(|summary| summary.planes() > 0)
+    }
+
+    /// What of them counts: nothing, if none has data planes.
+    pub(super) fn counting(&self) -> Self {
+        if self.any() { self.clone() } else { Self::default() }
     }
 
     /// Adds their data planes to those of this replica.

@@ -1,9 +1,9 @@
 //! Writes statuses, if this replica holds the lease: what is known of every object, when it changed.
 //!
-//! A round judges everything, writes what differs, at most [`BATCH`] statuses, and begins again if there is more: what
+//! A round judges what may have changed ([`super::extent`]), writes what differs, at most [`BATCH`] statuses, and begins again if there is more: what
 //! changed meanwhile is written once, in its newest state. Objects that people just changed come first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::compile::{Compiled, Compiler, Settings};
-use crate::api::object::{ObjectId, Resources};
+use crate::api::object::ObjectId;
 use crate::clock::{Clock, UnixTime};
 use crate::cluster::conditions::{Known, conditions};
-use crate::cluster::mirror::Mirrored;
 use crate::cluster::statuses::{Applied, Standing, Statuses};
 use crate::delivery::roster::Roster;
 use crate::delivery::view::Catalogue;
 use crate::entra::KeyStore;
 
 use super::Parts;
+use super::extent::{Basis, Extent};
 use super::judge::{Ground, Judgement};
 use super::peers::{Peers, Summaries};
 use super::planes::Counter;
@@ -44,7 +44,6 @@ const RETURN: Duration = Duration::from_secs(15);
 
 /// What the writer follows.
 pub(super) struct Sources {
-    pub(super) mirrored: watch::Receiver<Mirrored>,
     pub(super) catalogue: watch::Receiver<Option<Arc<Catalogue>>>,
     pub(super) leader: watch::Receiver<bool>,
     pub(super) peers: watch::Receiver<Arc<Summaries>>,
@@ -56,11 +55,17 @@ pub(super) struct Writer {
     statuses: Statuses,
     keys: Arc<KeyStore>,
     roster: Arc<Roster>,
+    news: watch::Receiver<u64>,
     clock: Arc<dyn Clock>,
     settings: Settings,
     peers: Peers,
     compiler: Compiler,
-    compiled: Option<(Arc<Resources>, Compiled)>,
+    /// Of the catalogue of this generation.
+    compiled: Option<(u64, Compiled)>,
+    /// What the last round rested on; `None`: the next one judges everything.
+    basis: Option<Basis>,
+    /// Statuses that are still to be written.
+    owed: HashSet<ObjectId>,
     known: HashMap<ObjectId, Known, RandomState>,
     standing: HashMap<ObjectId, Standing>,
 }
@@ -91,11 +96,14 @@ impl Writer {
             statuses: Statuses::new(parts.client.clone(), &parts.candidate.identity),
             keys: Arc::clone(&parts.keys),
             roster: Arc::clone(&parts.roster),
+            news: parts.roster.news(),
             clock: Arc::clone(&parts.clock),
             settings,
             peers: Peers::default(),
             compiler: Compiler::default(),
             compiled: None,
+            basis: None,
+            owed: HashSet::new(),
             known: HashMap::default(),
             standing: HashMap::new(),
         }
@@ -136,6 +144,7 @@ impl Writer {
             Ok(standing) => {
                 self.standing = standing;
                 self.known.clear();
+                self.basis = None;
                 true
             }
             Err(error) => {
@@ -149,11 +158,10 @@ impl Writer {
     async fn wait(&mut self, until: Option<UnixTime>) {
         let left = until.map(|until| until.since(self.clock.unix())).and_then(|left| u64::try_from(left).ok());
         let pause = left.map_or(IDLE, |left| IDLE.min(Duration::from_secs(left)));
-        let mut roster = self.roster.news();
         let changed = async {
             tokio::select! {
                 changed = self.sources.catalogue.changed() => drop(changed),
-                changed = roster.changed() => drop(changed),
+                changed = self.news.changed() => drop(changed),
                 changed = self.sources.leader.changed() => drop(changed),
                 changed = self.sources.peers.changed() => drop(changed),
             }
@@ -164,13 +172,12 @@ impl Writer {
 
     /// One round: whether there is more to write at once, and when time alone changes something.
     async fn round(&mut self, settled: bool) -> (bool, Option<UnixTime>) {
-        let resources = self.sources.mirrored.borrow().resources.clone();
-        let catalogue = self.sources.catalogue.borrow_and_update().clone();
-        let (Some(resources), Some(catalogue)) = (resources, catalogue) else { return (false, None) };
-        let judgement = block_in_place(|| self.judge(&resources, &catalogue, settled));
+        let Some(catalogue) = self.sources.catalogue.borrow_and_update().clone() else { return (false, None) };
+        let judgement = block_in_place(|| self.judge(&catalogue, settled));
         let mut drafts = self.drafts(judgement.known);
         drafts.sort_by_key(Draft::urgency);
         let more = drafts.len() > BATCH;
+        self.owed = drafts.iter().map(|draft| draft.id.clone()).collect();
         drafts.truncate(BATCH);
         let failed = self.write(drafts).await;
         if failed {
@@ -179,32 +186,52 @@ impl Writer {
         (more, judgement.until)
     }
 
-    fn judge(&mut self, resources: &Arc<Resources>, catalogue: &Catalogue, settled: bool) -> Judgement {
+    fn judge(&mut self, catalogue: &Catalogue, settled: bool) -> Judgement {
+        let resources = catalogue.resources();
         let compiled = match self.compiled.take() {
-            Some((known, compiled)) if Arc::ptr_eq(&known, resources) => compiled,
+            Some((generation, compiled)) if generation == catalogue.generation => compiled,
             Some(_) | None => self.compiler.compile(resources, &self.settings),
         };
         let sources = compiled.profiles.iter().flat_map(|profile| profile.discoveries().map(Arc::clone));
         self.keys.watch(sources.collect::<Vec<_>>());
+        self.news.mark_unchanged();
         let planes = self.roster.all();
         let keys = self.keys.status();
         self.peers.hear(&self.sources.peers.borrow_and_update().clone(), catalogue);
-        let planes = (settled || !planes.is_empty() || self.peers.any()).then(|| Counter::new(catalogue, planes));
+        let planes = (settled || !planes.is_empty() || self.peers.any()).then_some(planes);
+        let (faults, peers) = (compiled.faults.clone(), self.peers.counting());
+        let basis = Basis { resources: resources.clone(), faults, planes, peers };
+        let extent = self.extent(&basis);
+        let planes = basis.planes.clone().map(|planes| Counter::new(catalogue, planes));
         let (peers, now) = ((&self.peers, catalogue), self.clock.unix());
         let ground = Ground { resources, compiled: &compiled, keys: &keys, planes, peers, now };
-        let judgement = ground.judge();
-        self.compiled = Some((Arc::clone(resources), compiled));
-        self.forget(resources, judgement.known.len());
+        let judgement = ground.judge(&extent);
+        self.compiled = Some((catalogue.generation, compiled));
+        self.basis = Some(basis);
         judgement
     }
 
-    /// Forgets what is gone. Looking for it costs as much as everything else, so it is done only if there is something:
-    /// `there` objects have a status. An object that came in place of one that is gone is told apart by its creation.
-    fn forget(&mut self, resources: &Resources, there: usize) {
-        if self.known.len().max(self.standing.len()) > there {
-            self.known.retain(|id, _| resources.get(id).is_some());
-            self.standing.retain(|id, _| resources.get(id).is_some());
+    /// What is to be judged now. What is gone is forgotten; an object that came in place of one that is gone is told apart
+    /// by its creation.
+    fn extent(&mut self, basis: &Basis) -> Extent {
+        let mut extent = self.basis.as_ref().map_or(Extent::All, |before| basis.extent(before));
+        if let Extent::Only(policies) = &mut extent {
+            policies.extend(self.owed.drain());
         }
+        let gone = |id: &ObjectId| basis.resources.get(id).is_none();
+        match &extent {
+            Extent::Only(policies) => {
+                for id in policies.iter().filter(|id| gone(id)) {
+                    self.known.remove(id);
+                    self.standing.remove(id);
+                }
+            }
+            Extent::All => {
+                self.known.retain(|id, _| !gone(id));
+                self.standing.retain(|id, _| !gone(id));
+            }
+        }
+        extent
     }
 
     /// The statuses that differ from those that stand.
@@ -241,6 +268,7 @@ impl Writer {
             .await;
         let failed = written.iter().any(|(_, done)| !done);
         for (draft, _) in written.into_iter().filter(|(_, done)| *done) {
+            self.owed.remove(&draft.id);
             self.known.insert(draft.id.clone(), draft.known);
             self.standing.insert(draft.id, draft.after);
         }
