@@ -1,5 +1,6 @@
-//! A certificate of our own, as a Secret holds it, on its way to those who show it.
+//! Certificates on their way to those who show them: somebody's in two files, or our own, as a Secret holds it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use kube::Client;
@@ -11,9 +12,18 @@ use crate::clock::SystemClock;
 use crate::cluster::certificates::{self, Keeping};
 use crate::tls::Certificate;
 use crate::tls::authority::Kept;
+use crate::tls::files::{Files, Followed};
+
+use super::UsageError;
 
 /// The certificate of a Secret, and what others must trust.
 type OfSecret = (watch::Receiver<Option<Arc<Certificate>>>, watch::Receiver<Option<String>>);
+
+/// The certificate of `--tls-cert` and `--tls-key`, read for the first time.
+pub(super) fn files(certificate: &Path, key: &Path) -> Result<Box<Followed>, UsageError> {
+    let followed = Followed::new(Files { certificate: certificate.to_owned(), key: key.to_owned() });
+    followed.map(Box::new).map_err(|fault| UsageError::new(format!("--tls-cert, --tls-key: {fault}")))
+}
 
 /// Follows a Secret until told to stop.
 pub(super) fn secret(client: &Client, keeping: Keeping, stop: &CancellationToken, tasks: &TaskTracker) -> OfSecret {

@@ -14,6 +14,7 @@ mod logging;
 mod offline;
 mod out;
 mod policies;
+mod ports;
 mod report;
 mod runtime;
 mod scope;

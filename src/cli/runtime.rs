@@ -5,7 +5,7 @@ use std::io;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::UsageError;
+use super::{Outcome, UsageError};
 
 /// Runs a command on all cores.
 pub(super) fn run<F: Future>(command: F) -> Result<F::Output, UsageError> {
@@ -45,6 +45,25 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    /// Waits until somebody ends the command, or a port is no longer answered.
+    pub(super) async fn last(&mut self, ended: impl Future<Output = ()>) -> Result<Outcome, UsageError> {
+        tokio::select! {
+            signal = self.next() => {
+                tracing::info!(signal, "shutting down");
+                Ok(Outcome::Done)
+            }
+            () = ended => Err(UsageError::new("a port is no longer answered; the log says why")),
+        }
+    }
+
+    /// Does what is left to do, unless somebody ends the command once more.
+    pub(super) async fn unless_again(&mut self, closing: impl Future<Output = ()>) {
+        tokio::select! {
+            () = closing => {}
+            signal = self.next() => tracing::warn!(signal, "told again to end: what is in flight is cut off"),
         }
     }
 }

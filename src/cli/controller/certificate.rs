@@ -10,11 +10,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::cluster::certificates::Keeping;
 use crate::tls::Certificate;
-use crate::tls::files::{Files, Followed};
+use crate::tls::files::Followed;
 
 use super::super::UsageError;
 use super::super::args::ControllerArgs;
-use super::super::certificates::secret;
+use super::super::certificates::{files, secret};
 
 /// Where it comes from; the flags were found usable.
 pub(super) enum Given {
@@ -37,9 +37,7 @@ impl Given {
                        loopback";
             return Err(UsageError::new(format!("--listen `{}`: {why}", args.listen)));
         };
-        let followed = Followed::new(Files { certificate: certificate.clone(), key: key.clone() });
-        let followed = followed.map_err(|fault| UsageError::new(format!("--tls-cert, --tls-key: {fault}")))?;
-        Ok(Self::Files(Box::new(followed)))
+        Ok(Self::Files(files(certificate, key)?))
     }
 
     /// Whether it is there from the start.

@@ -1,13 +1,9 @@
 //! The ports: delivery, and the admin port.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,6 +15,7 @@ use crate::metrics::Metrics;
 
 use super::super::UsageError;
 use super::super::args::ControllerArgs;
+use super::super::ports::{Serving, announce, bind};
 use super::certificate::Given;
 use super::status::Status;
 use super::{Parts, admit};
@@ -26,7 +23,7 @@ use super::{Parts, admit};
 /// Ports that are bound, then answered.
 pub(super) struct Doors {
     bound: Option<Bound>,
-    serving: JoinSet<Result<(), String>>,
+    serving: Serving,
     tasks: TaskTracker,
     shown: watch::Sender<bool>,
 }
@@ -47,7 +44,7 @@ impl Doors {
         announce("admin", admin.local_addr());
         let shown = watch::Sender::new(given.is_there());
         let bound = Some(Bound { listener, admin, given });
-        Ok(Self { bound, serving: JoinSet::new(), tasks: TaskTracker::new(), shown })
+        Ok(Self { bound, serving: Serving::default(), tasks: TaskTracker::new(), shown })
     }
 
     /// Whether there is a certificate to show, if one is needed.
@@ -98,30 +95,16 @@ impl Doors {
 
     /// Waits until a port is no longer answered.
     pub(super) async fn ended(&mut self) {
-        match self.serving.join_next().await {
-            Some(Ok(Ok(()))) | None => tracing::error!("a port is no longer answered"),
-            Some(Ok(Err(why))) => tracing::error!(why, "a port is no longer answered"),
-            Some(Err(error)) => tracing::error!(%error, "a port is no longer answered"),
-        }
+        self.serving.ended().await;
     }
 
     /// Waits for what is in flight; the ports were told to end.
-    pub(super) async fn close(mut self) {
-        let closed = async {
-            while self.serving.join_next().await.is_some() {}
-            self.tasks.close();
-            self.tasks.wait().await;
+    pub(super) async fn close(self) {
+        let Self { serving, tasks, .. } = self;
+        let rest = async {
+            tasks.close();
+            tasks.wait().await;
         };
-        let (Ok(()) | Err(_)) = tokio::time::timeout(Duration::from_secs(6), closed).await;
+        serving.close(rest).await;
     }
-}
-
-pub(in super::super) async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, UsageError> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|error| UsageError::new(format!("{flag}: cannot listen on `{address}`: {error}")))
-}
-
-pub(in super::super) fn announce(port: &'static str, address: io::Result<SocketAddr>) {
-    let address = address.map_or_else(|error| error.to_string(), |address| address.to_string());
-    tracing::info!(port, address, "listening");
 }

@@ -38,7 +38,6 @@ use super::{Outcome, UsageError, keys, logging, scope};
 
 use board::Replica;
 use doors::Doors;
-pub(super) use doors::{announce, bind};
 use status::Status;
 use writer::{Sources, Writer};
 
@@ -69,23 +68,15 @@ async fn control(args: &ControllerArgs) -> Result<Outcome, UsageError> {
     let (roster, shown) = (Arc::clone(&parts.roster), doors.shown());
     let status = Arc::new(Status { mirrored, catalogue, leader, roster, shown });
     doors.open(args, &parts, (status, stop.clone()));
-    let outcome = tokio::select! {
-        signal = signals.next() => {
-            tracing::info!(signal, "shutting down");
-            Ok(Outcome::Done)
-        }
-        () = doors.ended() => Err(UsageError::new("a port is no longer answered; the log says why")),
-    };
+    let outcome = signals.last(doors.ended()).await;
     stop.cancel();
-    tokio::select! {
-        () = async {
-            doors.close().await;
-            tasks.close();
-            tasks.wait().await;
-            parts.keys.shutdown().await;
-        } => {}
-        signal = signals.next() => tracing::warn!(signal, "told again to end: what is in flight is cut off"),
-    }
+    let closing = async {
+        doors.close().await;
+        tasks.close();
+        tasks.wait().await;
+        parts.keys.shutdown().await;
+    };
+    signals.unless_again(closing).await;
     tracing::info!("ended");
     outcome
 }

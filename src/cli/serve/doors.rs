@@ -10,19 +10,13 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin;
-use crate::envoy::server::{Listen, Server, Settings, Signals};
+use crate::envoy::server::{Server, Settings, Signals};
 
 use super::super::UsageError;
 use super::super::args::ServeArgs;
+use super::super::ports::{announce, bind, taken};
 use super::parts::Parts;
 use super::status::Status;
-
-/// What to do when a port cannot be had.
-const ADVICE: [(io::ErrorKind, &str); 3] = [
-    (io::ErrorKind::AddrInUse, "; end the process that has it, or choose another address"),
-    (io::ErrorKind::PermissionDenied, "; choose a port from 1024 on, or a directory that this user may write to"),
-    (io::ErrorKind::AddrNotAvailable, "; write an address that this machine has"),
-];
 
 /// Ports that are bound: nobody else can have them, and nobody is answered yet.
 pub(super) struct Doors {
@@ -43,8 +37,7 @@ impl Doors {
             let bound = Server::bind(listen, settings).await;
             servers.push(bound.map_err(|error| taken(("--listen", listen), &error))?);
         }
-        let admin = TcpListener::bind(args.admin).await;
-        let admin = admin.map_err(|error| taken(("--admin", &Listen::Tcp(args.admin)), &error))?;
+        let admin = bind("--admin", args.admin).await?;
         Ok(Self { servers, admin })
     }
 
@@ -57,22 +50,12 @@ impl Doors {
             let signals = Signals { ready: ready.clone(), shutdown: shutdown.clone() };
             serving.spawn(server.serve(parts.service(), signals));
         }
-        announce("admin", self.admin.local_addr().map(Listen::Tcp));
+        announce("admin", self.admin.local_addr());
         let router = admin::router(status, Arc::clone(&parts.metrics));
         let mut admin = JoinSet::new();
         admin.spawn(admin::serve(self.admin, router, last.clone()));
         Open { serving, admin, shutdown, last }
     }
-}
-
-fn announce(port: &'static str, address: io::Result<Listen>) {
-    let address = address.map_or_else(|error| error.to_string(), |address| address.to_string());
-    tracing::info!(port, address, "listening");
-}
-
-fn taken((flag, listen): (&str, &Listen), error: &io::Error) -> UsageError {
-    let advice = ADVICE.iter().find(|(kind, _)| *kind == error.kind()).map_or("", |(_, advice)| advice);
-    UsageError::new(format!("{flag}: cannot listen on `{listen}`: {error}{advice}"))
 }
 
 /// Ports that are answered.

@@ -44,7 +44,7 @@ async fn serve(args: &ServeArgs) -> Result<Outcome, UsageError> {
     let mut signals = Signals::take()?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
     let mut running = Running::start(args).await?;
-    let outcome = running.last(&mut signals).await;
+    let outcome = signals.last(running.open.ended()).await;
     running.end(&mut signals).await;
     outcome
 }
@@ -72,23 +72,9 @@ impl Running {
         Ok(Self { open, status, parts, following: tokio::spawn(noticed(following)), stop })
     }
 
-    /// Waits until somebody ends it, or it ends by itself.
-    async fn last(&mut self, signals: &mut Signals) -> Result<Outcome, UsageError> {
-        tokio::select! {
-            signal = signals.next() => {
-                tracing::info!(signal, "shutting down");
-                Ok(Outcome::Done)
-            }
-            () = self.open.ended() => Err(UsageError::new("a port is no longer answered; the log says why")),
-        }
-    }
-
     async fn end(self, signals: &mut Signals) {
         self.status.drain();
-        tokio::select! {
-            () = self.open.close() => {}
-            signal = signals.next() => tracing::warn!(signal, "told again to end: what is in flight is cut off"),
-        }
+        signals.unless_again(self.open.close()).await;
         self.stop.cancel();
         let (Ok(()) | Err(_)) = self.following.await;
         self.parts.close().await;

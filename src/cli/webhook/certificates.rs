@@ -12,11 +12,11 @@ use crate::cluster::bundle;
 use crate::cluster::certificates::Keeping;
 use crate::tls::Certificate;
 use crate::tls::authority::Lifetimes;
-use crate::tls::files::{Files, Followed};
+use crate::tls::files::Followed;
 
 use super::super::UsageError;
 use super::super::args::WebhookArgs;
-use super::super::certificates::secret;
+use super::super::certificates::{files, secret};
 
 /// What is known of certificates at the moment.
 #[derive(Clone)]
@@ -50,9 +50,7 @@ impl Source {
         let (Some(certificate), Some(key)) = (&args.tls_cert, &args.tls_key) else {
             return Err(UsageError::new("give --cert-secret, or --tls-cert and --tls-key"));
         };
-        let followed = Followed::new(Files { certificate: certificate.clone(), key: key.clone() });
-        let followed = followed.map_err(|fault| UsageError::new(format!("--tls-cert, --tls-key: {fault}")))?;
-        Ok(Self::Files(Box::new(followed)))
+        Ok(Self::Files(files(certificate, key)?))
     }
 
     /// Keeps it fresh until told to stop.

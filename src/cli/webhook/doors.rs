@@ -1,10 +1,8 @@
 //! The ports: reviews, and the admin port.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin;
@@ -14,14 +12,14 @@ use crate::metrics::Metrics;
 
 use super::super::UsageError;
 use super::super::args::WebhookArgs;
-use super::super::controller::{announce, bind};
+use super::super::ports::{Serving, announce, bind};
 use super::certificates::Shown;
 use super::status::Status;
 
 /// Ports that are bound, then answered.
 pub(super) struct Doors {
     bound: Option<(TcpListener, TcpListener)>,
-    serving: JoinSet<Result<(), String>>,
+    serving: Serving,
 }
 
 impl Doors {
@@ -31,7 +29,7 @@ impl Doors {
         announce("webhook", reviews.local_addr());
         let admin = bind("--admin", args.admin).await?;
         announce("admin", admin.local_addr());
-        Ok(Self { bound: Some((reviews, admin)), serving: JoinSet::new() })
+        Ok(Self { bound: Some((reviews, admin)), serving: Serving::default() })
     }
 
     /// Answers on both; reviews as soon as there is a certificate to show.
@@ -60,16 +58,11 @@ impl Doors {
 
     /// Waits until a port is no longer answered.
     pub(super) async fn ended(&mut self) {
-        match self.serving.join_next().await {
-            Some(Ok(Ok(()))) | None => tracing::error!("a port is no longer answered"),
-            Some(Ok(Err(why))) => tracing::error!(why, "a port is no longer answered"),
-            Some(Err(error)) => tracing::error!(%error, "a port is no longer answered"),
-        }
+        self.serving.ended().await;
     }
 
     /// Waits for what is in flight; the ports were told to end.
-    pub(super) async fn close(mut self) {
-        let closed = async { while self.serving.join_next().await.is_some() {} };
-        let (Ok(()) | Err(_)) = tokio::time::timeout(Duration::from_secs(6), closed).await;
+    pub(super) async fn close(self) {
+        self.serving.close(async {}).await;
     }
 }

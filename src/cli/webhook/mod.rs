@@ -61,22 +61,14 @@ async fn answer(args: &WebhookArgs) -> Result<Outcome, UsageError> {
     let desk = Arc::new(Desk { judge, rules, cluster: Arc::new(known), clock, namespace });
     let status = Arc::new(Status { mirrored, shown: shown.clone() });
     doors.open((desk, status), shown, &stop);
-    let outcome = tokio::select! {
-        signal = signals.next() => {
-            tracing::info!(signal, "shutting down");
-            Ok(Outcome::Done)
-        }
-        () = doors.ended() => Err(UsageError::new("a port is no longer answered; the log says why")),
-    };
+    let outcome = signals.last(doors.ended()).await;
     stop.cancel();
-    tokio::select! {
-        () = async {
-            doors.close().await;
-            tasks.close();
-            tasks.wait().await;
-        } => {}
-        signal = signals.next() => tracing::warn!(signal, "told again to end: what is in flight is cut off"),
-    }
+    let closing = async {
+        doors.close().await;
+        tasks.close();
+        tasks.wait().await;
+    };
+    signals.unless_again(closing).await;
     tracing::info!("ended");
     outcome
 }
