@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measures what a check costs, as a ratio to a server that always allows.
 
-Entrance is built as it is released, without the emulator. Starts both servers on loopback in turn, drives them with the same load in alternating rounds, and compares the CPU time
-that each spends on a check. Prints the bars of docs/performance.md beside what came out, and exits 1 if one is missed.
+Entrance is built as it is released, without the emulator. Starts both servers on loopback in turn, drives them with the
+same load in alternating rounds, and compares the CPU time that each spends on a check. Prints the bars of docs/performance.md beside what came out, and exits 1 if one is missed.
 
     tools/bench_floor.py                    # builds both, measures everything (some minutes)
     tools/bench_floor.py --only cached,rss  # cached, fresh, routes, rss

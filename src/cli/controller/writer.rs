@@ -1,7 +1,8 @@
 //! Writes statuses, if this replica holds the lease: what is known of every object, when it changed.
 //!
-//! A round judges what may have changed ([`super::extent`]), writes what differs, at most [`BATCH`] statuses, and begins again if there is more: what
-//! changed meanwhile is written once, in its newest state. Objects that people just changed come first.
+//! A round judges what may have changed ([`super::extent`]), writes what differs, at most [`BATCH`] statuses, and begins
+//! again if there is more: what changed meanwhile is written once, in its newest state. Objects that people just changed
+//! come first.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
