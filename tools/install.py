@@ -1,6 +1,6 @@
 """Installs what tests, demo and benchmarks need besides Rust and a C compiler, and links it as `.tools/`.
 
-usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [deny]
+usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [deny] [envoy-gateway]
        (without arguments: python envoy kubernetes kubectl helm)
 
     python      .tools/venv/bin/python, with the packages of tools/requirements.txt
@@ -12,6 +12,8 @@ usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [deny]
     helm        .tools/bin/helm, compiled by go: takes about 2 minutes, once; the version that the chart is tested with,
                 whatever PATH has
     deny        .tools/bin/cargo-deny, compiled by cargo: takes minutes, once
+    envoy-gateway  .tools/bin/envoy-gateway, compiled by go: takes about 3 minutes, once; .tools/envoy-gateway-crds has
+                its definitions and those of Gateway API
 
 Everything comes through pip, go and cargo and lands in a cache outside the clone, so that clones share it:
 `$ENTRANCE_TOOLS`, else `$XDG_CACHE_HOME/entrance-tools`, else `~/.cache/entrance-tools`. A directory there is named
@@ -26,6 +28,7 @@ import re
 import shutil
 import sys
 
+import mesh
 from installing import ROOT, Failure, built, cache, go, link, locked, python, run, wheel
 
 KUBERNETES = ROOT / "tools" / "kubernetes"
@@ -107,6 +110,7 @@ TOOLS = {
     "kubectl": lambda base: shutil.which("kubectl") or link("bin/kubectl", kubectl(base)),
     "helm": lambda base: link("bin/helm", helm(base)),
     "deny": lambda base: link("bin/cargo-deny", deny(base)),
+    "envoy-gateway": mesh.envoy_gateway,
 }
 # What the tests want.
 USUAL = ["python", "envoy", "kubernetes", "kubectl", "helm"]
