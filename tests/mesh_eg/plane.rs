@@ -123,7 +123,8 @@ pub(crate) fn read(name: &str) -> Vec<Value> {
 /// The definitions of Gateway API and of Envoy Gateway.
 async fn definitions(to: &Objects<'_>) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/envoy-gateway-crds");
-    let entries = std::fs::read_dir(&directory).unwrap_or_else(|_| panic!("there is no {directory:?}: run `make tools`"));
+    let entries =
+        std::fs::read_dir(&directory).unwrap_or_else(|_| panic!("there is no {directory:?}: run `make tools`"));
     let mut names = Vec::new();
     for entry in entries {
         let definition = yaml::parse(&std::fs::read(entry.unwrap().path()).unwrap()).unwrap().remove(0).body;

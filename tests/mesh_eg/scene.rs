@@ -22,10 +22,8 @@ use super::rbac;
 use super::server::Server;
 use super::upstream::Upstream;
 
-const ORDERS: [&str; 2] = [
-    include_str!("../../examples/orders/application.yaml"),
-    include_str!("../../examples/orders/policy.yaml"),
-];
+const ORDERS: [&str; 2] =
+    [include_str!("../../examples/orders/application.yaml"), include_str!("../../examples/orders/policy.yaml")];
 
 /// All of one test.
 pub(crate) struct Scene {
@@ -63,7 +61,11 @@ impl Scene {
             proxy: OnceLock::new(),
         };
         for namespace in ["edge", "entrance", "shop"] {
-            scene.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scene.namespace(namespace)}})).await;
+            scene
+                .apply(
+                    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scene.namespace(namespace)}}),
+                )
+                .await;
         }
         rbac::apply_in(&scene.client, &scene.namespace("entrance")).await;
         let token = plane.server.account_token(&scene.namespace("entrance"), "entrance-gateway", &[]).await;
@@ -104,7 +106,8 @@ impl Scene {
         let protocol = if port == 9191 { "grpc" } else { "http" };
         let metadata = json!({"name": name, "namespace": namespace, "labels": {"kubernetes.io/service-name": name}});
         let ports = json!([{"name": protocol, "port": port, "appProtocol": protocol}]);
-        self.apply(json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": ports}})).await;
+        self.apply(json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": ports}}))
+            .await;
         self.apply(json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata,
             "addressType": "IPv4", "ports": [{"name": protocol, "port": at.port()}],
             "endpoints": [{"addresses": [at.ip()], "conditions": {"ready": true}}]}))
@@ -150,7 +153,9 @@ impl Scene {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(LIMIT, wait).await.unwrap_or_else(|_| panic!("never so: {object} {:#}", last.unwrap()["status"]))
+        tokio::time::timeout(LIMIT, wait)
+            .await
+            .unwrap_or_else(|_| panic!("never so: {object} {:#}", last.unwrap()["status"]))
     }
 
     pub(crate) fn objects(&self) -> Objects<'_> {
@@ -162,7 +167,9 @@ impl Scene {
             Value::Object(members) => {
                 for (key, value) in members {
                     match (key.as_str(), value.as_str()) {
-                        ("namespace", Some(name @ ("edge" | "entrance" | "shop"))) => *value = json!(self.namespace(name)),
+                        ("namespace", Some(name @ ("edge" | "entrance" | "shop"))) => {
+                            *value = json!(self.namespace(name))
+                        }
                         ("timeout", Some(_)) => *value = json!("10s"),
                         ("path", Some("/run/entrance/authz.sock")) => *value = json!(self.socket),
                         ("port", None) if *value == 80 => *value = json!(self.listener),
@@ -245,13 +252,14 @@ impl Scene {
 
     /// Where `entrance doctor` sees routes of its Envoy that nobody checks.
     pub(crate) async fn unprotected(&self) -> Vec<String> {
-        self.found("route-unprotected").await
+        self.found("route-without-policy").await
     }
 
     /// Where it sees this rule broken.
     pub(crate) async fn found(&self, rule: &str) -> Vec<String> {
         let url = format!("http://{}", self.proxy().admin);
-        let ran = tokio::task::spawn_blocking(move || super::program::run(["doctor", &url, "-o", "json"])).await.unwrap();
+        let ran =
+            tokio::task::spawn_blocking(move || super::program::run(["doctor", &url, "-o", "json"])).await.unwrap();
         let found = ran.json();
         let of_rule = found["findings"].as_array().unwrap().iter().filter(|finding| finding["rule"] == rule);
         of_rule.map(|finding| finding["place"].as_str().unwrap().to_owned()).collect()
@@ -262,5 +270,7 @@ impl Scene {
 pub(crate) fn reason(policy: &Value, kind: &str) -> Option<String> {
     let ancestors = policy["status"]["ancestors"].as_array().into_iter().flatten();
     let mut conditions = ancestors.flat_map(|ancestor| ancestor["conditions"].as_array().into_iter().flatten());
-    conditions.find(|condition| condition["type"] == kind).map(|condition| condition["reason"].as_str().unwrap().to_owned())
+    conditions
+        .find(|condition| condition["type"] == kind)
+        .map(|condition| condition["reason"].as_str().unwrap().to_owned())
 }
