@@ -43,13 +43,18 @@ pub(crate) fn inside<T: AsyncFnOnce()>(test: T) {
     if std::env::var_os(INSIDE).is_some() {
         return runtime().block_on(test());
     }
-    static RUN: OnceLock<(String, String)> = OnceLock::new();
-    let (out, err) = RUN.get_or_init(|| {
+    static RUN: OnceLock<String> = OnceLock::new();
+    let said = RUN.get_or_init(|| {
         let Output { stdout, stderr, .. } = rerun();
-        (String::from_utf8_lossy(&stdout).into_owned(), String::from_utf8_lossy(&stderr).into_owned())
+        [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat()
     });
     let passed = format!("test {} ... ok", name::<T>());
-    assert!(out.lines().any(|line| line == passed), "no `{passed}` in:\n{out}{err}");
+    if !said.lines().any(|line| line == passed) {
+        // the whole is told once
+        static TOLD: OnceLock<()> = OnceLock::new();
+        let said = if TOLD.set(()).is_ok() { said } else { "what is told with another test" };
+        panic!("there is no `{passed}` in {said}");
+    }
 }
 
 /// The name of the test that such a closure is in, as the harness has it.
