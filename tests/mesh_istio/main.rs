@@ -11,9 +11,11 @@ mod api_server;
 #[path = "../support/children.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod children;
+mod edge;
 #[path = "../support/envoy_process.rs"]
 #[expect(dead_code, reason = "here istiod configures Envoy")]
 mod envoy_process;
+mod meshed;
 mod modes;
 #[path = "../support/objects.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
@@ -33,31 +35,8 @@ mod secrets;
 #[path = "../support/server.rs"]
 #[expect(dead_code, reason = "signals and health are tested elsewhere")]
 mod server;
+mod traps;
 #[path = "../support/upstream.rs"]
 #[expect(dead_code, reason = "bodies are tested elsewhere")]
 mod upstream;
 mod world;
-
-use private_network::inside;
-use raw_http::Ask;
-use world::{HOST, World};
-
-#[test]
-fn every_mode_asks_before_it_lets_a_request_through() {
-    inside(async || {
-        let world = World::shared().await;
-        let _running = world.running.read().await;
-        for mode in &world.modes {
-            world.becomes(mode.at(), &world.allowed(), "200").await;
-            let asked = [
-                (Ask::get(HOST, "/healthz"), "200"),
-                (Ask::get(HOST, "/orders/7"), "401 token_missing"),
-                (Ask::get(HOST, "/nothing"), "403 no_route"),
-            ];
-            for (ask, outcome) in asked {
-                assert_eq!(world.ask(mode.address, &ask).await, outcome, "{}", mode.name);
-            }
-            mode.proxy.accepted_everything().await;
-        }
-    });
-}

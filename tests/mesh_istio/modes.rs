@@ -17,13 +17,18 @@ pub(crate) struct Mode {
     pub(crate) address: SocketAddr,
     pub(crate) proxy: Proxy,
     /// The client's own proxy, where the mesh wants mutual TLS.
-    _client: Option<Proxy>,
+    client: Option<Proxy>,
 }
 
 impl Mode {
     /// Name and address.
     pub(crate) fn at(&self) -> (&str, SocketAddr) {
         (self.name, self.address)
+    }
+
+    /// Whether clients of it are out of the mesh.
+    pub(crate) fn is_edge(&self) -> bool {
+        self.client.is_none() && !self.name.starts_with("sidecar")
     }
 }
 
@@ -35,20 +40,14 @@ pub(crate) fn kind<'d>(documents: &'d mut [Value], kind: &str) -> &'d mut Value 
 /// All of them.
 pub(crate) async fn all(plane: &Plane, upstream: &Upstream) -> Vec<Mode> {
     // The service is there before the routes to it.
-    let mut sidecar = documents("examples/istio/sidecar.yaml");
-    plane.apply_all(&sidecar).await;
-    let _policy = kind(&mut sidecar, "AuthorizationPolicy");
+    plane.apply_all(&documents("examples/istio/sidecar.yaml")).await;
     let (ingress, gateway) = (ingress(plane).await, gateway(plane).await);
-    let inside = [
-        strict(plane, upstream).await,
-        socket(plane, upstream).await,
-        waypoint(plane).await,
-    ];
+    let inside = [strict(plane, upstream).await, socket(plane, upstream).await, waypoint(plane).await];
     [ingress, gateway].into_iter().chain(inside).collect()
 }
 
 fn plain(name: &'static str, address: &str, proxy: Proxy) -> Mode {
-    Mode { name, address: address.parse().unwrap(), proxy, _client: None }
+    Mode { name, address: address.parse().unwrap(), proxy, client: None }
 }
 
 async fn ingress(plane: &Plane) -> Mode {
@@ -117,7 +116,7 @@ async fn strict(plane: &Plane, upstream: &Upstream) -> Mode {
     let proxy = Proxy::start(&workload, plane).await;
     let client = client(("strict", "127.0.1.3"), ("127.0.1.2", 8080), (&plane.secrets.client, None)).await;
     let address = "127.0.1.3:80".parse().unwrap();
-    Mode { name: "sidecar, mutual TLS", address, proxy, _client: Some(client) }
+    Mode { name: "sidecar, mutual TLS", address, proxy, client: Some(client) }
 }
 
 async fn socket(plane: &Plane, upstream: &Upstream) -> Mode {
@@ -155,7 +154,7 @@ async fn waypoint(plane: &Plane) -> Mode {
     let proxy = Proxy::start(&workload, plane).await;
     let client = client(("tunnel", "127.0.1.5"), ("127.0.0.1", 15008), (&plane.secrets.client, Some(&tunnel))).await;
     let address = "127.0.1.5:80".parse().unwrap();
-    Mode { name: "ambient waypoint", address, proxy, _client: Some(client) }
+    Mode { name: "ambient waypoint", address, proxy, client: Some(client) }
 }
 
 /// An Envoy that brings what comes to port 80 of an address to the mesh: by mutual TLS as this identity, through an HBONE

@@ -49,19 +49,23 @@ pub(crate) fn documents(file: &str) -> Vec<Value> {
 }
 
 /// The mesh configuration of the examples, and providers that nobody should have.
-fn mesh() -> Value {
+pub(crate) fn mesh() -> Value {
     let mut config = documents("examples/istio/mesh.yaml").remove(0)["meshConfig"].take();
     config["enableAutoMtls"] = json!(false);
     let providers = config["extensionProviders"].as_array_mut().unwrap();
     let mut of = |name: &str, change: Value| {
         let mut provider = providers[0].clone();
         provider["name"] = json!(name);
-        provider["envoyExtAuthzGrpc"].as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let settings = provider["envoyExtAuthzGrpc"].as_object_mut().unwrap();
+        settings.extend(change.as_object().unwrap().clone());
+        settings.retain(|_, value| !value.is_null());
         providers.push(provider);
     };
     let nobody = "nobody.entrance.internal";
     of("nobody", json!({"service": nobody}));
     of("nobody-open", json!({"service": nobody, "failOpen": true}));
+    of("unknown-service", json!({"service": "unknown.entrance.internal"}));
+    of("patient", json!({"timeout": null}));
     config
 }
 
@@ -87,11 +91,12 @@ impl Plane {
         let plane = Self { server, client, xds, secrets: Secrets::start().await, http, process };
         plane.configure(mesh()).await;
         // mTLS needs certificates, which nobody hands out here.
-        plane.apply(&json!({
-            "apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
-            "metadata": {"name": "default", "namespace": "istio-system"}, "spec": {"mtls": {"mode": "DISABLE"}}
-        }))
-        .await;
+        plane
+            .apply(&json!({
+                "apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
+                "metadata": {"name": "default", "namespace": "istio-system"}, "spec": {"mtls": {"mode": "DISABLE"}}
+            }))
+            .await;
         until("istiod is ready", async || {
             assert!(plane.process.ended().is_none(), "istiod ended:\n{}", plane.process.said());
             text(plane.http, "/ready").await.filter(String::is_empty)
@@ -132,17 +137,12 @@ impl Plane {
     }
 
     /// Sets the mesh configuration.
-    async fn configure(&self, mesh: Value) {
+    pub(crate) async fn configure(&self, mesh: Value) {
         self.apply(&json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "istio", "namespace": "istio-system"},
             "data": {"mesh": mesh.to_string()},
         }))
         .await;
-    }
-
-    /// What istiod has said.
-    pub(crate) fn said(&self) -> String {
-        self.process.said()
     }
 }
 

@@ -49,6 +49,12 @@ fn services() -> Vec<Value> {
     let address = &mut services[1]["spec"]["endpoints"][0]["address"];
     assert_eq!(*address, "unix:///run/entrance/authz.sock");
     *address = json!(format!("unix://{}", socket().display()));
+    // One where nobody ever is.
+    let mut nobody = services[0].clone();
+    nobody["metadata"]["name"] = json!("nobody");
+    nobody["spec"]["hosts"] = json!(["nobody.entrance.internal"]);
+    nobody["spec"]["ports"][0]["targetPort"] = json!(9);
+    services.push(nobody);
     services
 }
 
@@ -104,6 +110,18 @@ impl World {
         self.emulator.mint(&order).unwrap()
     }
 
+    /// Who issues the tokens of the example, and the keys of that, as Entra publishes them.
+    pub(crate) async fn issuer(&self) -> (String, String) {
+        let tenant = emulator::defaults::CONTOSO;
+        let base = self.emulator.base_url();
+        let page = |path: &str| {
+            let address = format!("{base}/{tenant}/{path}");
+            async move { reqwest::get(address).await.unwrap().text().await.unwrap() }
+        };
+        let metadata: Value = serde_json::from_str(&page("v2.0/.well-known/openid-configuration").await).unwrap();
+        (metadata["issuer"].as_str().unwrap().to_owned(), page("discovery/v2.0/keys").await)
+    }
+
     /// A request that the example allows.
     pub(crate) fn allowed(&self) -> Ask {
         Ask::get(HOST, "/orders/7").bearer(&self.token(json!({"user": "bob"})))
@@ -133,7 +151,6 @@ impl World {
     /// Ends every Entrance.
     pub(crate) async fn stop(&self) {
         self.entrances.lock().await.clear();
-        let _gone = std::fs::remove_file(socket());
     }
 
     /// Starts them again.
