@@ -20,10 +20,12 @@ mod children;
 #[expect(dead_code, reason = "this Envoy is configured by Envoy Gateway")]
 mod envoy_process;
 #[path = "support/objects.rs"]
-#[expect(dead_code, reason = "not every test needs all of it")]
 mod objects;
 #[path = "mesh_eg/plane.rs"]
 mod plane;
+#[path = "support/pod.rs"]
+#[expect(dead_code, reason = "the whole story is told elsewhere")]
+mod pod;
 #[path = "support/private_network.rs"]
 mod private_network;
 #[path = "support/program.rs"]
@@ -42,6 +44,8 @@ mod scene;
 #[path = "support/server.rs"]
 #[expect(dead_code, reason = "signals and health are tested elsewhere")]
 mod server;
+#[path = "mesh_eg/sidecar.rs"]
+mod sidecar;
 #[path = "mesh_eg/traps.rs"]
 mod traps;
 #[path = "support/upstream.rs"]

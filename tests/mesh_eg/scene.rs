@@ -55,7 +55,7 @@ impl Scene {
             host: format!("{name}.example.com"),
             listener: port().port(),
             authorizer: format!("{ADDRESS}:{}", port().port()),
-            socket: scratch("socket").join("s").display().to_string(),
+            socket: scratch("socket").join("authz.sock").display().to_string(),
             kubeconfig: String::new(),
             upstream,
             proxy: OnceLock::new(),
@@ -179,6 +179,7 @@ impl Scene {
             }
             Value::Array(items) => items.iter_mut().for_each(|item| self.here(item)),
             Value::String(text) if text == "orders.example.com" => *text = self.host.clone(),
+            Value::String(text) if text == "shop/orders" => *text = format!("{}/orders", self.namespace("shop")),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
@@ -188,9 +189,24 @@ impl Scene {
         Server::serve(&["--kube", "--kubeconfig", &self.kubeconfig, "--listen", &self.authorizer]).await
     }
 
+    /// A controller, which lets pods of this account see everything.
+    pub(crate) async fn controller(&self, gateway: &str) -> Server {
+        let namespace = self.namespace("entrance");
+        let token = self.plane.server.account_token(&namespace, "entrance-controller", &[]).await;
+        let kubeconfig = self.plane.server.kubeconfig(&token);
+        let flags =
+            ["--kubeconfig", kubeconfig.to_str().unwrap(), "--lease-namespace", &namespace, "--gateway", gateway];
+        Server::run("controller", &flags, "xds").await
+    }
+
+    /// The Deployment of the Gateway, once it is as wanted.
+    pub(crate) async fn deployment(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.plane.deployment((&self.namespace("edge"), "edge"), wanted).await
+    }
+
     /// Starts the Envoy of the Gateway.
     pub(crate) async fn start(&self) -> &Proxy {
-        let deployment = self.plane.deployment((&self.namespace("edge"), "edge")).await;
+        let deployment = self.deployment(|_| true).await;
         let proxy = Proxy::start(self.plane, &deployment, self.listener).await;
         assert!(self.proxy.set(proxy).is_ok(), "started once");
         self.proxy()
