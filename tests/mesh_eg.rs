@@ -13,12 +13,17 @@
 mod api_server;
 #[path = "mesh_eg/baseline.rs"]
 mod baseline;
+#[path = "mesh_eg/chart.rs"]
+mod chart;
 #[path = "support/children.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod children;
 #[path = "support/envoy_process.rs"]
 #[expect(dead_code, reason = "this Envoy is configured by Envoy Gateway")]
 mod envoy_process;
+#[path = "support/helm.rs"]
+#[expect(dead_code, reason = "what is refused is tested elsewhere")]
+mod helm;
 #[path = "support/objects.rs"]
 mod objects;
 #[path = "mesh_eg/plane.rs"]
