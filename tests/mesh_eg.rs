@@ -21,6 +21,8 @@ mod children;
 #[path = "support/envoy_process.rs"]
 #[expect(dead_code, reason = "this Envoy is configured by Envoy Gateway")]
 mod envoy_process;
+#[path = "mesh_eg/guard.rs"]
+mod guard;
 #[path = "support/helm.rs"]
 #[expect(dead_code, reason = "what is refused is tested elsewhere")]
 mod helm;

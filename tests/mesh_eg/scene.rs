@@ -120,6 +120,13 @@ impl Scene {
         plane::apply(&self.objects(), &object).await;
     }
 
+    /// What the API server says to an object, which it does not keep.
+    pub(crate) async fn dry_run(&self, object: &Value) -> Result<Value, String> {
+        let mut object = object.clone();
+        self.here(&mut object);
+        Objects { dry_run: true, ..self.objects() }.apply(&object).await
+    }
+
     /// Changes the policy of the shop.
     pub(crate) async fn edit(&self, change: &Value) {
         let policy = json!({"apiVersion": "entrance.dev/v1alpha1", "kind": "AccessPolicy", "metadata": {
