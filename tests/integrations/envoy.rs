@@ -1,0 +1,33 @@
+//! Plain Envoy, with the files of examples/envoy.
+
+use crate::envoy_process::Bootstrap;
+use crate::same_requests::{Column, POLICIES, Way, differences};
+use crate::stack::{Link, Stack};
+
+/// The rules of the requests beside those of the example.
+const FILES: [(&str, &str); 1] = [("same.yaml", POLICIES)];
+
+async fn walked(link: Link, adjust: impl FnOnce(Bootstrap) -> Bootstrap) -> Column {
+    let stack = Stack::adjusted(link, &FILES, adjust).await;
+    let audit = stack.entrance.audit_log();
+    let Stack { envoy, upstream, emulator, .. } = &stack;
+    Way { address: envoy.address, upstream, audit: &audit, emulator }.walk().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envoy_over_tcp() {
+    walked(Link::Tcp, Bootstrap::patient).await.settles("envoy-tcp", &["envoy"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envoy_over_a_unix_socket() {
+    walked(Link::Unix, Bootstrap::patient).await.settles("envoy-uds", &["envoy"]);
+}
+
+/// What is expected is what Entrance says: an Envoy that changes nothing shows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_envoy_that_lets_pass_what_it_can() {
+    let careless = |bootstrap: Bootstrap| bootstrap.patient().lax_underscores().careless_paths();
+    let column = walked(Link::Tcp, careless).await;
+    assert_eq!(column.faults(&differences(&["envoy-careless"])), Vec::<String>::new());
+}
