@@ -11,7 +11,12 @@ async fn walked(link: Link, adjust: impl FnOnce(Bootstrap) -> Bootstrap) -> Colu
     let stack = Stack::adjusted(link, &FILES, adjust).await;
     let audit = stack.entrance.audit_log();
     let Stack { envoy, upstream, emulator, .. } = &stack;
-    Way { address: envoy.address, upstream, audit: &audit, emulator }.walk().await
+    let way = Way { address: envoy.address, upstream, audit: &audit, emulator };
+    let column = way.walk().await;
+    stack.entrance.process.signal("KILL");
+    stack.entrance.process.end().await;
+    assert_eq!(way.open_doors().await, Vec::<String>::new());
+    column
 }
 
 #[tokio::test(flavor = "multi_thread")]

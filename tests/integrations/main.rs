@@ -18,6 +18,8 @@ mod entrance_process;
 mod envoy_process;
 #[path = "../support/golden.rs"]
 mod golden;
+#[path = "../support/proxy_process.rs"]
+mod proxy_process;
 #[path = "../support/raw_http.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod raw_http;
@@ -30,3 +32,4 @@ mod stack;
 mod upstream;
 
 mod envoy;
+mod forward_auth;

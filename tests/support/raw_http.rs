@@ -116,9 +116,14 @@ pub(crate) struct Wire(BufReader<TcpStream>);
 
 impl Wire {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
+        Self::try_connect(address).await.unwrap_or_else(|| panic!("nobody listens on {address}"))
+    }
+
+    /// `None` if nobody listens.
+    pub(crate) async fn try_connect(address: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect(address).await.ok()?;
         stream.set_nodelay(true).unwrap();
-        Self(BufReader::new(stream))
+        Some(Self(BufReader::new(stream)))
     }
 
     /// Sends the request and reads the answer.
