@@ -33,3 +33,4 @@ mod upstream;
 
 mod envoy;
 mod forward_auth;
+mod page;

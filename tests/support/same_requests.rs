@@ -3,7 +3,7 @@
 //! How the proxy was started is nobody's business here: [`Way`] has the address to send to, the API behind, the file that
 //! Entrance writes its audit log to, and the stand-in that mints tokens. [`Way::walk`] sends everything and returns a
 //! [`Column`]; [`Column::settles`] compares it with what is expected and with what this proxy is known to do otherwise:
-//! files of `tests/cases/same_differences/`, each a list of
+//! files of `tests/cases/same_differences/` that [`COLUMNS`] names, each a list of
 //!
 //! ```yaml
 //! - requests: [an escaped slash]   # their names; or `reasons: [path_ambiguous]`: all that are expected to end so
@@ -37,6 +37,22 @@ pub(crate) const POLICIES: &str = include_str!("../cases/same_policies.yaml");
 
 const REQUESTS: &str = include_str!("../cases/same_requests.yaml");
 const HOST: &str = "same.example.com";
+
+/// Where what became of them is kept: a file for each column.
+pub(crate) const GOLDENS: &str = "tests/goldens/integrations";
+
+/// The ways to an API in the order of docs/integrations.md: name, title, and the files of tests/cases/same_differences/ that
+/// say what is known of it.
+pub(crate) const COLUMNS: &[(&str, &str, &[&str])] = &[
+    ("envoy-tcp", "Envoy, gRPC over TCP", &["envoy"]),
+    ("envoy-uds", "Envoy, gRPC over a Unix socket", &["envoy"]),
+    ("istio", "Istio", &["istio", "envoy"]),
+    ("envoy-gateway", "Envoy Gateway", &["envoy-gateway", "envoy"]),
+    ("envoy-http", "Envoy, HTTP", &["envoy-http", "envoy"]),
+    ("traefik", "Traefik", &["traefik"]),
+    ("nginx", "nginx", &["nginx"]),
+    ("caddy", "Caddy", &["caddy"]),
+];
 
 /// The table.
 #[derive(Deserialize)]
@@ -95,12 +111,20 @@ pub(crate) struct Difference {
     /// `lost`: the answer has no `WWW-Authenticate` or `Retry-After`.
     challenge: Option<String>,
     pub(crate) why: String,
+    /// It is another column's, too, which needs all of them.
+    #[serde(skip)]
+    shared: bool,
 }
 
 impl Difference {
-    fn covers(&self, case: &Case) -> bool {
+    pub(crate) fn covers(&self, case: &Case) -> bool {
         let reason = case.expect.split_once(' ').map_or("", |(_, reason)| reason);
         self.requests.contains(&case.name) || self.reasons.iter().any(|one| one == reason)
+    }
+
+    /// Whether it shows in a line of [`Column::lines`].
+    pub(crate) fn shows(&self, case: &Case, line: &str) -> bool {
+        self.challenge.is_some() || line != case.line()
     }
 }
 
@@ -268,6 +292,12 @@ impl Case {
         text.into_bytes()
     }
 
+    /// What [`Column::lines`] says of it where nothing is otherwise.
+    fn line(&self) -> String {
+        let passes = self.expect.starts_with("200 ");
+        if passes { format!("{} -> {}", self.expect, self.place()) } else { self.expect.clone() }
+    }
+
     /// Host and target that the API sees, if it sees the request.
     fn place(&self) -> String {
         let sent = || format!("{}{}", folded(&self.host), self.path);
@@ -372,7 +402,7 @@ impl Column {
             });
             faults.extend(fault.map(|fault| format!("{}: {fault}", case.name)));
         }
-        let idle = differences.iter().zip(&needed).filter(|(_, needed)| !**needed);
+        let idle = differences.iter().zip(&needed).filter(|(one, needed)| !**needed && !one.shared);
         faults.extend(idle.map(|(one, _)| format!("a difference that is none: {}", one.why)));
         faults
     }
@@ -396,12 +426,13 @@ impl Column {
         seen.got_through().or_else(|| if lost { None } else { seen.challenged(case) })
     }
 
-    /// Nothing is wrong but what the files `known` of tests/cases/same_differences/ tell of, and everything else is as it
-    /// was: the column of this name is compared, or with `ENTRANCE_UPDATE` written.
-    pub(crate) fn settles(&self, name: &str, known: &[&str]) {
-        let faults = self.faults(&differences(known));
+    /// Nothing is wrong but what is known of this way, and everything is as it was: with `ENTRANCE_UPDATE` its file is
+    /// written instead.
+    pub(crate) fn settles(&self, name: &str) {
+        let files = COLUMNS.iter().find(|(known, ..)| *known == name).map(|(.., files)| *files);
+        let faults = self.faults(&differences(files.unwrap_or_else(|| panic!("`{name}` is not in COLUMNS"))));
         assert!(faults.is_empty(), "{name}:\n{}", faults.join("\n"));
-        golden(&format!("tests/goldens/integrations/{name}.txt"), &self.lines());
+        golden(&format!("{GOLDENS}/{name}.txt"), &self.lines());
     }
 
     /// A line for each request: its name, and what became of it.
@@ -418,9 +449,15 @@ impl Column {
     }
 }
 
-/// What is known of a proxy, from files of `tests/cases/same_differences/`. Of two that cover a request the first counts.
-pub(crate) fn differences(names: &[&str]) -> Vec<Difference> {
+/// What is known of a proxy, from files of `tests/cases/same_differences/`: one of its own first, then those that it shares
+/// with others. Of two that cover a request the first counts.
+pub(crate) fn differences(files: &[&str]) -> Vec<Difference> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/same_differences");
-    let files = names.iter().map(|name| folder.join(format!("{name}.yaml")));
-    files.flat_map(|file| read::<Vec<Difference>>(&std::fs::read_to_string(file).unwrap())).collect()
+    let mut known = Vec::new();
+    for (at, file) in files.iter().enumerate() {
+        let text = std::fs::read_to_string(folder.join(format!("{file}.yaml"))).unwrap();
+        let list: Vec<Difference> = read(&text);
+        known.extend(list.into_iter().map(|one| Difference { shared: at > 0, ..one }));
+    }
+    known
 }
