@@ -21,3 +21,4 @@ pub mod read;
 pub mod reference;
 pub mod revocation;
 pub mod schema;
+mod scopes;

@@ -45,6 +45,8 @@ const ROUTE_FIELDS: [&str; 6] = ["name", "path", "methods", "allow", "deny", "an
 pub struct ReadPolicy {
     /// The rules, poisoned where they are broken.
     pub policy: Arc<Policy>,
+    /// The application that it refers to, if the reference itself is sound and permitted.
+    pub target: Option<ObjectId>,
     /// The hosts that it names, without the broken ones.
     pub hosts: Vec<HostPattern>,
     /// Which sidecars enforce it; `None`: every gateway does.
@@ -117,7 +119,9 @@ pub(super) fn read(object: &Object, reference: &Reference<'_>, faults: Faults<'_
         poison: poison.or(of_routes),
     };
     let (hosts, host_poison) = hosts;
-    ReadPolicy { policy: Arc::new(policy), hosts, selector: whole.selector, host_poison, faults: faults.into_vec() }
+    let target = reference.target.cloned();
+    let (policy, selector) = (Arc::new(policy), whole.selector);
+    ReadPolicy { policy, target, hosts, selector, host_poison, faults: faults.into_vec() }
 }
 
 /// The first fault after so many others, as the reason to deny.

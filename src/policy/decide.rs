@@ -20,6 +20,7 @@ use super::host::HostFault;
 use super::locate::{Finding, Located};
 use super::path::PathFault;
 use super::rules::{Poison, PolicyId};
+use super::scope::ScopeFault;
 use super::slot::Place;
 use super::weigh::weigh;
 
@@ -105,6 +106,8 @@ pub enum Detail {
     None,
     /// What is wrong with the host.
     Host(HostFault),
+    /// What is wrong with what the proxy names.
+    Scope(ScopeFault),
     /// What is wrong with the path.
     Path(PathFault),
     /// A server that drops `;` parameters or resolves escapes before it compares would find another route.
@@ -124,6 +127,7 @@ impl Detail {
         match self {
             Self::None => None,
             Self::Host(fault) => Some(fault.to_string().into()),
+            Self::Scope(fault) => Some(fault.to_string().into()),
             Self::Path(fault) => Some(fault.to_string().into()),
             Self::Lenient => {
                 Some("a server that drops `;` parameters or resolves escapes first would find another route".into())

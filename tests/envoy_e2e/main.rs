@@ -33,5 +33,6 @@ mod lifecycle;
 mod paths;
 mod readings;
 mod reload;
+mod scopes;
 mod shared;
 mod table;

@@ -82,6 +82,21 @@ impl Bootstrap {
             .put("path_with_escaped_slashes_action: REJECT_REQUEST", "path_with_escaped_slashes_action: KEEP_UNCHANGED")
     }
 
+    /// What begins with `path` is decided by what this names.
+    pub(crate) fn named(self, path: &str, key: &str, value: &str) -> Self {
+        let all = "              - match: {prefix: \"/\"}";
+        let route = format!(
+            "              - match: {{prefix: \"{path}\"}}
+                route: {{cluster: api}}
+                typed_per_filter_config:
+                  envoy.filters.http.ext_authz:
+                    \"@type\": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute
+                    check_settings: {{context_extensions: {{{key}: {value}}}}}
+{all}"
+        );
+        self.put(all, &route)
+    }
+
     /// Entrance is sent headers as lines of bytes.
     pub(crate) fn raw_headers(self) -> Self {
         self.put("stat_prefix: entrance", "stat_prefix: entrance\n              encode_raw_headers: true")
