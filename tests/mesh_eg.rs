@@ -21,6 +21,8 @@ mod children;
 #[path = "support/envoy_process.rs"]
 #[expect(dead_code, reason = "this Envoy is configured by Envoy Gateway")]
 mod envoy_process;
+#[path = "support/golden.rs"]
+mod golden;
 #[path = "mesh_eg/guard.rs"]
 mod guard;
 #[path = "support/helm.rs"]
@@ -46,6 +48,11 @@ mod raw_http;
 #[path = "support/rbac.rs"]
 #[expect(dead_code, reason = "the file as it stands is tested elsewhere")]
 mod rbac;
+#[path = "mesh_eg/requests.rs"]
+mod requests;
+#[path = "support/same_requests.rs"]
+#[expect(dead_code, reason = "the page is written elsewhere")]
+mod same_requests;
 #[path = "mesh_eg/scene.rs"]
 mod scene;
 #[path = "support/server.rs"]

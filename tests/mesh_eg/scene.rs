@@ -193,7 +193,13 @@ impl Scene {
 
     /// Starts Entrance where it is expected.
     pub(crate) async fn entrance(&self) -> Server {
-        Server::serve(&["--kube", "--kubeconfig", &self.kubeconfig, "--listen", &self.authorizer]).await
+        self.entrance_with(&[]).await
+    }
+
+    /// The same with further flags.
+    pub(crate) async fn entrance_with(&self, more: &[&str]) -> Server {
+        let flags = ["--kube", "--kubeconfig", &self.kubeconfig, "--listen", &self.authorizer];
+        Server::serve(&[&flags, more].concat()).await
     }
 
     /// A controller, which lets pods of this account see everything.
@@ -230,7 +236,12 @@ impl Scene {
 
     /// A token of a user.
     pub(crate) fn token(&self, user: &str) -> String {
-        self.plane.emulator.mint(&MintRequest { user: Some(user.into()), ..MintRequest::default() }).unwrap()
+        self.minted(MintRequest { user: Some(user.into()), ..MintRequest::default() })
+    }
+
+    /// A token to order.
+    pub(crate) fn minted(&self, order: MintRequest) -> String {
+        self.plane.emulator.mint(&order).unwrap()
     }
 
     /// The answer to one more such request, `None` while nobody listens. What reached the API came out well, and only that.
