@@ -27,7 +27,7 @@ tests:
 	@tools/timed tests cargo test --locked
 
 gen: ## rewrite all that is generated and committed: look at the diff
-	ENTRANCE_UPDATE=1 cargo test --locked --test goldens --test access_matrix --test chart
+	ENTRANCE_UPDATE=1 cargo test --locked --test goldens --test access_matrix --test chart --test integrations
 
 demo: ## the whole thing on this machine; `make demo ARGS=--once` ends after the tour
 	@tools/timed envoy $(PYTHON) tools/install.py envoy
@@ -52,5 +52,5 @@ image: tools ## the container image, without a container engine: target/image/; 
 	rustup target add x86_64-unknown-linux-musl
 	@tools/timed image $(PYTHON) tools/image.py $(ARGS)
 
-tools: ## install Envoy, a Kubernetes API server and what else tests need as .tools/; takes minutes the first time
+tools: ## install Envoy, other proxies, a Kubernetes API server and what else tests need as .tools/; takes minutes the first time
 	@tools/timed tools $(PYTHON) tools/install.py

@@ -13,17 +13,28 @@
 mod api_server;
 #[path = "mesh_eg/baseline.rs"]
 mod baseline;
+#[path = "mesh_eg/chart.rs"]
+mod chart;
 #[path = "support/children.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod children;
 #[path = "support/envoy_process.rs"]
 #[expect(dead_code, reason = "this Envoy is configured by Envoy Gateway")]
 mod envoy_process;
+#[path = "support/golden.rs"]
+mod golden;
+#[path = "mesh_eg/guard.rs"]
+mod guard;
+#[path = "support/helm.rs"]
+#[expect(dead_code, reason = "what is refused is tested elsewhere")]
+mod helm;
 #[path = "support/objects.rs"]
-#[expect(dead_code, reason = "not every test needs all of it")]
 mod objects;
 #[path = "mesh_eg/plane.rs"]
 mod plane;
+#[path = "support/pod.rs"]
+#[expect(dead_code, reason = "the whole story is told elsewhere")]
+mod pod;
 #[path = "support/private_network.rs"]
 mod private_network;
 #[path = "support/program.rs"]
@@ -37,11 +48,18 @@ mod raw_http;
 #[path = "support/rbac.rs"]
 #[expect(dead_code, reason = "the file as it stands is tested elsewhere")]
 mod rbac;
+#[path = "mesh_eg/requests.rs"]
+mod requests;
+#[path = "support/same_requests.rs"]
+#[expect(dead_code, reason = "the page is written elsewhere")]
+mod same_requests;
 #[path = "mesh_eg/scene.rs"]
 mod scene;
 #[path = "support/server.rs"]
 #[expect(dead_code, reason = "signals and health are tested elsewhere")]
 mod server;
+#[path = "mesh_eg/sidecar.rs"]
+mod sidecar;
 #[path = "mesh_eg/traps.rs"]
 mod traps;
 #[path = "support/upstream.rs"]

@@ -49,6 +49,10 @@ fn values_that_make_no_sense_are_refused_with_their_name() {
         ("webhook.enabled=false", "at '/certificates/provider': value must be one of 'cert-manager', 'secret'"),
         ("mesh=linkerd", "at '/mesh': value must be one of '', 'istio', 'envoy-gateway'"),
         ("istio.policies[0].namespace=shop", "at '/istio/policies/0': missing property 'name'"),
+        ("envoyGateway.targets[0].namespace=edge", "at '/envoyGateway/targets/0': missing property 'name'"),
+        ("envoyGateway.timeout=0s", "at '/envoyGateway/timeout': '0s' does not match pattern"),
+        ("envoyGateway.statusOnError=200", "at '/envoyGateway/statusOnError': value must be one of"),
+        ("mesh=envoy-gateway,envoyGateway.targets[0].name=edge", "`edge` shall ask the gateway: set gateway.enabled"),
         ("controller.resources.request.cpu=1", "additional properties 'request' not allowed"),
     ];
     for (value, complaint) in refused {
@@ -107,7 +111,7 @@ async fn the_api_server_accepts_every_object_and_the_restricted_profile_every_po
     let to = Objects { client: &client, namespace: "entrance", manager: "test", dry_run: true };
     let kept = Objects { dry_run: false, ..to };
     kept.apply(&restricted).await.unwrap();
-    for name in ["istio-ingress", "shop", "orders"] {
+    for name in ["istio-ingress", "shop", "orders", "edge"] {
         let others = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         kept.apply(&others).await.unwrap();
     }

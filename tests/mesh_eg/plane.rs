@@ -86,13 +86,13 @@ impl Plane {
     }
 
     /// What Envoy Gateway has made for a Gateway.
-    pub(crate) async fn deployment(&self, (namespace, name): (&str, &str)) -> Value {
+    pub(crate) async fn deployment(&self, (namespace, name): (&str, &str), wanted: impl Fn(&Value) -> bool) -> Value {
         let owner = "gateway.envoyproxy.io/owning-gateway";
         let query = format!("labelSelector={owner}-namespace={namespace},{owner}-name={name}");
         let at = format!("/apis/apps/v1/namespaces/{SYSTEM}/deployments?{query}");
         until("Envoy Gateway makes a Deployment", async || {
             assert!(self.gateway.ended().is_none(), "Envoy Gateway ended:\n{}", self.gateway.said());
-            self.read(&at).await?["items"].as_array()?.first().cloned()
+            self.read(&at).await?["items"].as_array()?.first().filter(|found| wanted(found)).cloned()
         })
         .await
     }

@@ -54,9 +54,10 @@ impl Proxy {
         proxy
     }
 
-    /// What it has said.
+    /// What it has said besides its access log.
     pub(crate) fn said(&self) -> String {
-        self.process.said()
+        let said = self.process.said();
+        said.lines().filter(|line| !line.starts_with('{')).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -55,7 +55,7 @@ impl Scene {
             host: format!("{name}.example.com"),
             listener: port().port(),
             authorizer: format!("{ADDRESS}:{}", port().port()),
-            socket: scratch("socket").join("s").display().to_string(),
+            socket: scratch("socket").join("authz.sock").display().to_string(),
             kubeconfig: String::new(),
             upstream,
             proxy: OnceLock::new(),
@@ -120,6 +120,13 @@ impl Scene {
         plane::apply(&self.objects(), &object).await;
     }
 
+    /// What the API server says to an object, which it does not keep.
+    pub(crate) async fn dry_run(&self, object: &Value) -> Result<Value, String> {
+        let mut object = object.clone();
+        self.here(&mut object);
+        Objects { dry_run: true, ..self.objects() }.apply(&object).await
+    }
+
     /// Changes the policy of the shop.
     pub(crate) async fn edit(&self, change: &Value) {
         let policy = json!({"apiVersion": "entrance.dev/v1alpha1", "kind": "AccessPolicy", "metadata": {
@@ -179,18 +186,40 @@ impl Scene {
             }
             Value::Array(items) => items.iter_mut().for_each(|item| self.here(item)),
             Value::String(text) if text == "orders.example.com" => *text = self.host.clone(),
+            Value::String(text) if text == "shop/orders" => *text = format!("{}/orders", self.namespace("shop")),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
 
     /// Starts Entrance where it is expected.
     pub(crate) async fn entrance(&self) -> Server {
-        Server::serve(&["--kube", "--kubeconfig", &self.kubeconfig, "--listen", &self.authorizer]).await
+        self.entrance_with(&[]).await
+    }
+
+    /// The same with further flags.
+    pub(crate) async fn entrance_with(&self, more: &[&str]) -> Server {
+        let flags = ["--kube", "--kubeconfig", &self.kubeconfig, "--listen", &self.authorizer];
+        Server::serve(&[&flags, more].concat()).await
+    }
+
+    /// A controller, which lets pods of this account see everything.
+    pub(crate) async fn controller(&self, gateway: &str) -> Server {
+        let namespace = self.namespace("entrance");
+        let token = self.plane.server.account_token(&namespace, "entrance-controller", &[]).await;
+        let kubeconfig = self.plane.server.kubeconfig(&token);
+        let flags =
+            ["--kubeconfig", kubeconfig.to_str().unwrap(), "--lease-namespace", &namespace, "--gateway", gateway];
+        Server::run("controller", &flags, "xds").await
+    }
+
+    /// The Deployment of the Gateway, once it is as wanted.
+    pub(crate) async fn deployment(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.plane.deployment((&self.namespace("edge"), "edge"), wanted).await
     }
 
     /// Starts the Envoy of the Gateway.
     pub(crate) async fn start(&self) -> &Proxy {
-        let deployment = self.plane.deployment((&self.namespace("edge"), "edge")).await;
+        let deployment = self.deployment(|_| true).await;
         let proxy = Proxy::start(self.plane, &deployment, self.listener).await;
         assert!(self.proxy.set(proxy).is_ok(), "started once");
         self.proxy()
@@ -207,7 +236,12 @@ impl Scene {
 
     /// A token of a user.
     pub(crate) fn token(&self, user: &str) -> String {
-        self.plane.emulator.mint(&MintRequest { user: Some(user.into()), ..MintRequest::default() }).unwrap()
+        self.minted(MintRequest { user: Some(user.into()), ..MintRequest::default() })
+    }
+
+    /// A token to order.
+    pub(crate) fn minted(&self, order: MintRequest) -> String {
+        self.plane.emulator.mint(&order).unwrap()
     }
 
     /// The answer to one more such request, `None` while nobody listens. What reached the API came out well, and only that.

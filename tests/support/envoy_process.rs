@@ -26,6 +26,18 @@ impl Bootstrap {
         Self::shipped(include_str!("../../examples/envoy/envoy-uds.yaml")).put("/run/entrance/auth.sock", socket)
     }
 
+    /// Entrance on a port for HTTP.
+    pub(crate) fn http(entrance: SocketAddr) -> Self {
+        let shipped = Self::shipped(include_str!("../../examples/envoy/envoy-http.yaml"));
+        shipped.entrance("9192", &entrance.to_string())
+    }
+
+    /// Over HTTP Entrance is shown this header, too.
+    pub(crate) fn shown(self, header: &str) -> Self {
+        let more = format!("- {{exact: origin}}\n                - {{exact: {header}}}");
+        self.put("- {exact: origin}", &more)
+    }
+
     /// Two instances of Entrance, each on a port.
     pub(crate) fn pair([first, second]: [&str; 2]) -> Self {
         let shipped = Self::shipped(include_str!("../../examples/envoy/envoy-pair.yaml"));
@@ -55,8 +67,7 @@ impl Bootstrap {
 
     /// Waits longer than shipped: that a machine is busy must not fail a test that is about something else.
     pub(crate) fn patient(self) -> Self {
-        self.put("                timeout: 0.25s", "                timeout: 10s")
-            .put("connect_timeout: 0.25s", "connect_timeout: 10s")
+        self.put(" timeout: 0.25s", " timeout: 10s").put("connect_timeout: 0.25s", "connect_timeout: 10s")
     }
 
     /// Headers with underscores come through.

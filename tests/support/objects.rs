@@ -13,7 +13,7 @@ fn addresses(object: &Value, namespace: &str) -> (String, String) {
         None if kind.ends_with('s') => format!("{kind}es"),
         Some(_) | None => format!("{kind}s"),
     };
-    const CLUSTER: [&str; 7] = [
+    const CLUSTER: [&str; 9] = [
         "namespace",
         "clusterrole",
         "clusterrolebinding",
@@ -21,6 +21,8 @@ fn addresses(object: &Value, namespace: &str) -> (String, String) {
         "validatingwebhookconfiguration",
         "mutatingwebhookconfiguration",
         "gatewayclass",
+        "validatingadmissionpolicy",
+        "validatingadmissionpolicybinding",
     ];
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or(namespace);
     let scope = if CLUSTER.contains(&&*kind) { String::new() } else { format!("/namespaces/{namespace}") };

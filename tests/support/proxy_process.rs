@@ -1,0 +1,124 @@
+//! Real proxies other than Envoy, configured by the files that we ship: Traefik, nginx, Caddy.
+//!
+//! Only addresses are put in. nginx's example belongs into an `http` block, which is written here.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::children::{Process, port, scratch, until};
+use crate::raw_http::{Ask, Wire};
+
+/// Which one.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Traefik,
+    Nginx,
+    Caddy,
+}
+
+/// Where its neighbours are.
+pub(crate) struct Neighbours {
+    /// The port of Entrance for this kind.
+    pub(crate) entrance: SocketAddr,
+    pub(crate) upstream: SocketAddr,
+}
+
+/// A running proxy.
+pub(crate) struct Proxy {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    pub(crate) process: Process,
+}
+
+impl Kind {
+    /// What `--listen-http` calls it.
+    pub(crate) fn dialect(self) -> &'static str {
+        match self {
+            Self::Traefik => "traefik",
+            Self::Nginx => "nginx",
+            Self::Caddy => "caddy",
+        }
+    }
+
+    /// The command that starts it, with its files in `directory`.
+    fn command(self, directory: &Path, place: impl Fn(&str) -> String) -> Command {
+        let write = |name: &str, text: String| {
+            let file = directory.join(name);
+            std::fs::write(&file, text).unwrap();
+            file
+        };
+        let mut command = Command::new(binary(self.dialect()));
+        match self {
+            Self::Traefik => {
+                let dynamic = write("dynamic.yaml", place(include_str!("../../examples/traefik/dynamic.yaml")));
+                let text = place(include_str!("../../examples/traefik/traefik.yaml"));
+                let text = text.replace("/etc/traefik/dynamic.yaml", dynamic.to_str().unwrap());
+                command.arg(format!("--configfile={}", write("traefik.yaml", text).display()));
+            }
+            Self::Nginx => {
+                write("api.conf", place(include_str!("../../examples/nginx/api.conf")));
+                let main = write("nginx.conf", around(directory));
+                command.args(["-e", "stderr", "-p"]).arg(directory).arg("-c").arg(main);
+            }
+            Self::Caddy => {
+                let file = write("Caddyfile", place(include_str!("../../examples/caddy/Caddyfile")));
+                command.args(["run", "--adapter", "caddyfile", "--config"]).arg(file);
+                command.env("HOME", directory).env("XDG_DATA_HOME", directory).env("XDG_CONFIG_HOME", directory);
+            }
+        }
+        command
+    }
+}
+
+/// An nginx without daemons and with all that it writes in one place, around the example.
+fn around(directory: &Path) -> String {
+    let at = directory.display();
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let paths: String = temporary.iter().map(|name| format!("{name}_temp_path {at}/{name};\n")).collect();
+    let main = "daemon off;\nmaster_process off;\nerror_log stderr warn;\nevents {}\n";
+    format!("{main}pid {at}/nginx.pid;\nhttp {{\naccess_log off;\n{paths}include {at}/api.conf;\n}}\n")
+}
+
+impl Proxy {
+    /// Starts it; it asks Entrance and forwards requests when this returns.
+    pub(crate) async fn start(kind: Kind, neighbours: &Neighbours) -> Self {
+        let address = port();
+        let place = |text: &str| {
+            let put = |text: String, (old, new): (&str, String)| {
+                assert!(text.contains(old) || !text.contains("127.0.0.1:8000"), "no `{old}` in:\n{text}");
+                text.replace(old, &new)
+            };
+            [
+                ("127.0.0.1:9192", neighbours.entrance.to_string()),
+                (":10000", format!(":{}", address.port())),
+                ("127.0.0.1:8000", neighbours.upstream.to_string()),
+            ]
+            .into_iter()
+            .fold(text.to_owned(), put)
+        };
+        let directory = scratch(kind.dialect());
+        let process = Process::start(kind.command(&directory, place), &directory.join("log"));
+        let proxy = Self { address, process };
+        proxy.ready(kind).await;
+        proxy
+    }
+
+    /// Waits until a request is refused by Entrance, not for want of it or of a configuration.
+    async fn ready(&self, kind: Kind) {
+        until(kind.dialect(), async || {
+            assert!(self.process.ended().is_none(), "it ended:\n{}", self.process.said());
+            let mut wire = Wire::try_connect(self.address).await?;
+            let answer = wire.send(&Ask::get("ready.example.com", "/").bytes()).await?;
+            (answer.status == 403).then_some(())
+        })
+        .await;
+    }
+}
+
+/// The program to test with.
+fn binary(name: &str) -> PathBuf {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/bin").join(name);
+    assert!(program.exists(), "no {name} for tests: run `make tools`");
+    program
+}
