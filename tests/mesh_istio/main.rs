@@ -17,6 +17,10 @@ mod edge;
 mod envoy_process;
 #[path = "../support/golden.rs"]
 mod golden;
+#[path = "../support/helm.rs"]
+#[expect(dead_code, reason = "the chart is tested elsewhere")]
+mod helm;
+mod injector;
 mod meshed;
 mod modes;
 #[path = "../support/objects.rs"]
