@@ -8,6 +8,7 @@
 #[path = "../support/api_server.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod api_server;
+mod chart;
 #[path = "../support/children.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod children;
@@ -18,7 +19,7 @@ mod envoy_process;
 #[path = "../support/golden.rs"]
 mod golden;
 #[path = "../support/helm.rs"]
-#[expect(dead_code, reason = "the chart is tested elsewhere")]
+#[expect(dead_code, reason = "what it refuses is tested elsewhere")]
 mod helm;
 mod injector;
 mod meshed;
