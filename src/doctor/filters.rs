@@ -3,6 +3,7 @@
 use super::check;
 use super::config::Config;
 use super::node::Node;
+use super::routes;
 use super::{Findings, Place, Rule};
 
 /// Filters that answer requests by themselves, from what earlier ones left behind or from settings.
@@ -66,6 +67,13 @@ impl<'a> Filter<'a> {
         self.kind == "ExtAuthz" || (self.kind.is_empty() && self.name == "envoy.filters.http.ext_authz")
     }
 
+    /// The policy of Envoy Gateway that it was made for, as `namespace/name`: such a filter is off but for the routes that
+    /// the policy covers.
+    pub(super) fn policy(&self) -> Option<&'a str> {
+        let name = self.name.strip_prefix("envoy.filters.http.ext_authz/securitypolicy/")?;
+        self.node.is_on("disabled").then_some(name)
+    }
+
     fn runs_code(&self) -> bool {
         // Go's message is called `Config`, as others are.
         CODE.contains(&self.kind) && (self.kind != "Config" || self.name.contains("golang"))
@@ -79,8 +87,10 @@ pub(super) fn examine(
     findings: &mut Findings,
 ) {
     let Some(first) = chain.0.iter().position(Filter::is_check) else {
-        let found = format!("{} filters, none of which asks an authorizer", chain.0.len());
-        findings.add(Rule::NoCheck, (place, manager, "http_filters"), found);
+        if routes::lead_anywhere(manager, config) {
+            let found = format!("{} filters, none of which asks an authorizer", chain.0.len());
+            findings.add(Rule::NoCheck, (place, manager, "http_filters"), found);
+        }
         return;
     };
     for (at, filter) in chain.0.iter().enumerate() {
@@ -100,12 +110,17 @@ pub(super) fn examine(
 
 /// Whether the check is made at all.
 fn standing(filter: &Filter<'_>, place: &Place, findings: &mut Findings) {
-    if filter.node.is_on("disabled") {
-        findings.add(
+    match filter.policy() {
+        Some(policy) => {
+            let found = format!("only routes of SecurityPolicy `{policy}` are checked");
+            findings.add(Rule::FilterOfPolicy, (place, &filter.node, "disabled"), found);
+        }
+        None if filter.node.is_on("disabled") => findings.add(
             Rule::FilterDisabled,
             (place, &filter.node, "disabled"),
             "only routes that switch it on are checked",
-        );
+        ),
+        None => {}
     }
     if filter.node.is_on("is_optional") {
         findings.add(
