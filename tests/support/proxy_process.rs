@@ -85,10 +85,7 @@ impl Proxy {
     pub(crate) async fn start(kind: Kind, neighbours: &Neighbours) -> Self {
         let address = port();
         let place = |text: &str| {
-            let put = |text: String, (old, new): (&str, String)| {
-                assert!(text.contains(old) || !text.contains("127.0.0.1:8000"), "no `{old}` in:\n{text}");
-                text.replace(old, &new)
-            };
+            let put = |text: String, (old, new): (&str, String)| text.replace(old, &new);
             [
                 ("127.0.0.1:9192", neighbours.entrance.to_string()),
                 (":10000", format!(":{}", address.port())),
