@@ -133,7 +133,14 @@ impl Ground<'_> {
                 return Some((broken.timed(), None));
             }
             Kind::TokenRevocation => Period::of_revocation(object, profiles),
-            Kind::EntraApplication | Kind::AccessPolicy | Kind::ConfigMap | Kind::ReferenceGrant => return None,
+            Kind::EntraApplication
+            | Kind::AccessPolicy
+            | Kind::ConfigMap
+            | Kind::ReferenceGrant
+            | Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::Gateway
+            | Kind::Service => return None,
         };
         Some(period.at(self.now))
     }
