@@ -2,15 +2,12 @@
 
 use crate::edge::Edge;
 use crate::proxy_process::Kind;
-use crate::same_requests::Way;
-use crate::stack::Ground;
 
 /// The same requests through a proxy, and once more with Entrance gone.
 async fn settles(kind: Option<Kind>, column: &str) {
     let edge = Edge::start(kind).await;
     let audit = edge.entrance.audit_log();
-    let Ground { upstream, emulator, .. } = &edge.ground;
-    let way = Way { address: edge.proxy.address(), upstream, audit: &audit, emulator };
+    let way = edge.way(&audit);
     way.walk().await.settles(column);
     edge.entrance.process.signal("KILL");
     edge.entrance.process.end().await;

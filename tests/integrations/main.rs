@@ -39,6 +39,7 @@ mod table;
 mod edge;
 mod envoy;
 mod forward_auth;
+mod musts;
 mod page;
 mod paths;
 

@@ -18,11 +18,15 @@ pub(crate) enum Kind {
 }
 
 /// Where its neighbours are.
+#[derive(Clone, Copy)]
 pub(crate) struct Neighbours {
     /// The port of Entrance for this kind.
     pub(crate) entrance: SocketAddr,
     pub(crate) upstream: SocketAddr,
 }
+
+/// What somebody who did not read the docs writes instead of what stands in a file.
+pub(crate) type Slip<'a> = (&'a str, &'a str);
 
 /// A running proxy.
 pub(crate) struct Proxy {
@@ -81,8 +85,8 @@ fn around(directory: &Path) -> String {
 }
 
 impl Proxy {
-    /// Starts it; it asks Entrance and forwards requests when this returns.
-    pub(crate) async fn start(kind: Kind, neighbours: &Neighbours) -> Self {
+    /// Starts it, with slips in its files; it asks Entrance and forwards requests when this returns.
+    pub(crate) async fn start(kind: Kind, neighbours: &Neighbours, slips: &[Slip<'_>]) -> Self {
         let address = port();
         let place = |text: &str| {
             let put = |text: String, (old, new): (&str, String)| text.replace(old, &new);
@@ -92,6 +96,7 @@ impl Proxy {
                 ("127.0.0.1:8000", neighbours.upstream.to_string()),
             ]
             .into_iter()
+            .chain(slips.iter().map(|(old, new)| (*old, (*new).to_owned())))
             .fold(text.to_owned(), put)
         };
         let directory = scratch(kind.dialect());
