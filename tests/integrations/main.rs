@@ -36,6 +36,7 @@ mod readings;
 #[path = "../envoy_e2e/table.rs"]
 mod table;
 
+mod corners;
 mod edge;
 mod envoy;
 mod forward_auth;

@@ -106,13 +106,13 @@ impl Proxy {
         proxy
     }
 
-    /// Waits until a request is refused by Entrance, not for want of it or of a configuration.
+    /// Waits until Entrance decides about a request: before, it is refused for want of it or of a configuration.
     async fn ready(&self, kind: Kind) {
         until(kind.dialect(), async || {
             assert!(self.process.ended().is_none(), "it ended:\n{}", self.process.said());
             let mut wire = Wire::try_connect(self.address).await?;
             let answer = wire.send(&Ask::get("ready.example.com", "/").bytes()).await?;
-            (answer.status == 403).then_some(())
+            matches!(answer.status, 200 | 401 | 403).then_some(())
         })
         .await;
     }
