@@ -43,7 +43,7 @@ impl Edge {
     /// Another proxy before a server that somebody else keeps.
     pub(crate) async fn proxy(kind: Kind, entrance: SocketAddr) -> Self {
         let upstream = Upstream::start().await;
-        let proxy = Proxy::start(kind, &Neighbours { entrance, upstream: upstream.address }).await;
+        let proxy = Proxy::start(kind, &Neighbours { entrance, upstream: upstream.address }, &[]).await;
         Self { name: kind.dialect(), address: proxy.address, upstream, _held: vec![Box::new(proxy)] }
     }
 
