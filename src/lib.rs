@@ -1,7 +1,7 @@
 //! Entrance: who may reach which route of which API.
 //!
 //! Storeys, from the top; imports go down only: `cli` starts things; `envoy`, `entra`, `files`, `cluster`,
-//! `delivery`, `admin`, `emulator` and `demo` each speak to one outside world and never to each other; `doctor` judges
+//! `delivery`, `admin`, `emulator`, `demo` and `bypass` each speak to one outside world and never to each other; `doctor` judges
 //! what proxies are told; `authorize`, `audit` and `metrics` are the corridor from a request to a recorded decision, and
 //! `tls` is what ports of our own have in common; `api` holds the resources and the one compiler; `policy` and
 //! `token` are pure and do not know each other; `request`, `identity`, `reason` and `clock` are the words they share.
@@ -11,6 +11,7 @@ pub mod admission;
 pub mod api;
 pub mod audit;
 pub mod authorize;
+pub mod bypass;
 pub mod cli;
 pub mod clock;
 pub mod cluster;

@@ -8,7 +8,7 @@ use super::source::{Complaint, Source};
 pub(crate) const STOREYS: [&[&str]; 7] = [
     &["main"],
     &["cli"],
-    &["admin", "admission", "cluster", "delivery", "demo", "doctor", "emulator", "entra", "envoy", "files"],
+    &["admin", "admission", "bypass", "cluster", "delivery", "demo", "doctor", "emulator", "entra", "envoy", "files"],
     &["audit", "authorize", "metrics", "tls"],
     &["api"],
     &["policy", "token"],
