@@ -66,7 +66,9 @@ impl Settings {
         let before = self.report.read().await?.len();
         let controls = run.controls(tricks.len()).await?;
         let attempts = stream::iter(tricks.into_iter().enumerate()).map(|(number, trick)| run.attempt(number, trick));
-        let attempts: Vec<Attempt> = attempts.buffered(self.at_once).try_collect().await?;
+        // one that nobody answers must not hold up the others
+        let mut attempts: Vec<Attempt> = attempts.buffer_unordered(self.at_once).try_collect().await?;
+        attempts.sort_by(|one, other| one.nonce.cmp(&other.nonce));
         run.controls(attempts.len().saturating_add(controls)).await?;
         let arrivals = run.settled().await?;
         let fresh = arrivals.get(before..).ok_or_else(|| Unfit::Report {

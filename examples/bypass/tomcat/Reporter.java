@@ -28,7 +28,7 @@ public class Reporter extends HttpServlet {
             answer(response, ARRIVALS.toString());
             return;
         }
-        ARRIVALS.append(arrival(request)).append('\n');
+        ARRIVALS.append(arrival(request) + "\n");
         answer(response, resource + "\n");
     }
 
