@@ -8,8 +8,9 @@ use bytes::Bytes;
 use criterion::Criterion;
 use entrance::authorize::ports::{Decide as _, Outcome};
 use entrance::clock::FixedClock;
-use entrance::envoy::service::{Limits, Service, Surroundings};
+use entrance::envoy::service::{Limits, Service};
 use entrance::metrics::Metrics;
+use entrance::recorder::Surroundings;
 use entrance::request::{Named, Request};
 use futures_util::FutureExt as _;
 

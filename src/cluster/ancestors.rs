@@ -26,7 +26,9 @@ const MOST_CONDITIONS: usize = 8;
 pub struct Ancestors {
     entries: Vec<Entry>,
     /// Entries of others.
-    pub(super) others: usize,
+    others: usize,
+    /// Targets that have no place.
+    pub(super) unlisted: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -39,10 +41,8 @@ struct Entry {
 #[derive(Debug, PartialEq)]
 pub(super) struct Merged {
     pub(super) list: Vec<Value>,
-    /// Not all of ours have a place.
-    pub(super) crowded: bool,
-    /// Entries of others.
-    pub(super) others: usize,
+    /// There are places for more or fewer of ours than was thought.
+    pub(super) surprising: bool,
 }
 
 /// The list of a status.
@@ -54,11 +54,11 @@ impl Ancestors {
     /// What a list holds.
     pub(super) fn read(list: &[Value]) -> Self {
         let (ours, others): (Vec<&Value>, Vec<&Value>) = list.iter().partition(|entry| is_ours(entry));
-        Self { entries: ours.into_iter().map(Entry::read).collect(), others: others.len() }
+        Self { entries: ours.into_iter().map(Entry::read).collect(), others: others.len(), unlisted: 0 }
     }
 
-    /// What is to stand of ours, and how many targets have no place.
-    pub(super) fn next(&self, known: &Known, now: UnixTime) -> (Self, usize) {
+    /// What is to stand of ours.
+    pub(super) fn next(&self, known: &Known, now: UnixTime) -> Self {
         let stands = |entry: &Entry| self.entries.iter().find(|other| other.reference == entry.reference);
         let mut entries: Vec<Entry> = Vec::with_capacity(known.targets.len());
         for (at, target) in known.targets.iter().enumerate() {
@@ -78,7 +78,7 @@ impl Ancestors {
             place
         });
         let unlisted = known.targets.len().saturating_sub(entries.len());
-        (Self { entries, others: self.others }, unlisted)
+        Self { entries, others: self.others, unlisted }
     }
 
     /// The list that stands, with ours as they are to be.
@@ -99,9 +99,9 @@ impl Ancestors {
         }
         let others = current.iter().filter(|entry| !is_ours(entry)).count();
         let free = MOST.saturating_sub(list.len());
-        let crowded = left.len() > free;
+        let surprising = left.len() > free || (self.unlisted > 0 && others != self.others);
         list.extend(left.into_iter().take(free).map(Entry::render));
-        Merged { list, crowded, others }
+        Merged { list, surprising }
     }
 }
 
@@ -203,7 +203,7 @@ mod tests {
 
     /// The list that comes of `known` where `current` stands.
     fn put(known: &Known, current: &[Value], now: i64) -> Vec<Value> {
-        Ancestors::read(current).next(known, UnixTime(now)).0.merged(current).list
+        Ancestors::read(current).next(known, UnixTime(now)).merged(current).list
     }
 
     /// Each entry as `controller name: Accepted reason, ResolvedRefs status`.
@@ -258,20 +258,24 @@ mod tests {
     fn a_full_list_gets_no_more_and_says_so() {
         let others: Vec<Value> = (0..MOST - 1).map(|at| foreign(&format!("x{at}"))).collect();
         let both = known(1, &["a", "b"], vec![]);
-        let (next, unlisted) = Ancestors::read(&others).next(&both, UnixTime(0));
+        let next = Ancestors::read(&others).next(&both, UnixTime(0));
         let list = next.merged(&others).list;
-        assert_eq!((list.len(), unlisted), (MOST, 1));
+        assert_eq!((list.len(), next.unlisted), (MOST, 1));
         // What stands keeps its place, whatever comes before it.
         let swapped = known(2, &["b", "a"], vec![]);
-        let (next, unlisted) = Ancestors::read(&list).next(&swapped, UnixTime(0));
+        let next = Ancestors::read(&list).next(&swapped, UnixTime(0));
         assert_eq!(
-            (unlisted, told(&next.merged(&list).list).pop()),
+            (next.unlisted, told(&next.merged(&list).list).pop()),
             (1, Some(format!("{CONTROLLER} a: Accepted True")))
         );
         // Others came since that was thought out.
         let full: Vec<Value> = (0..MOST).map(|at| foreign(&format!("x{at}"))).collect();
         let merged = next.merged(&full);
-        assert_eq!((merged.list, merged.crowded, merged.others), (full, true, MOST));
+        assert_eq!((&merged.list, merged.surprising), (&full, true));
+        let again = Ancestors::read(&merged.list).next(&both, UnixTime(0));
+        assert!(again.unlisted == 2 && !again.merged(&full).surprising);
+        // There is room again.
+        assert!(next.merged(&list[1..]).surprising && !next.merged(&list).surprising);
     }
 
     #[test]

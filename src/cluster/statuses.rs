@@ -53,10 +53,10 @@ impl Standing {
     #[must_use]
     pub fn next(&self, known: &Known, now: UnixTime) -> Self {
         let timed = known.timed.as_ref();
-        let (ancestors, unlisted) = self.ancestors.next(known, now);
+        let ancestors = self.ancestors.next(known, now);
         Self {
             observed: Some(known.generation),
-            conditions: conditions(known, unlisted, (&self.conditions, now)),
+            conditions: conditions(known, ancestors.unlisted, (&self.conditions, now)),
             phase: timed.map(|timed| timed.phase.as_str().to_owned()),
             remaining: timed.map(|timed| timed.remaining.clone()),
             ancestors,
@@ -78,11 +78,10 @@ impl Standing {
         }
     }
 
-    /// The same, where others have so many ancestors.
+    /// The same with other ancestors.
     #[must_use]
-    pub fn crowded(mut self, others: usize) -> Self {
-        self.ancestors.others = others;
-        self
+    pub fn with(self, ancestors: Ancestors) -> Self {
+        Self { ancestors, ..self }
     }
 
     fn render(&self) -> Value {
@@ -135,14 +134,14 @@ pub fn news(before: &Standing, after: &Standing) -> Vec<News> {
 }
 
 /// What became of a status that was applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Applied {
     /// It stands.
     Stands,
     /// The object is gone.
     Gone,
-    /// It stands, but others took the places of so many of its ancestors.
-    Crowded(usize),
+    /// It stands, but with these ancestors: there are places for more or fewer of ours than was thought.
+    Crowded(Ancestors),
 }
 
 /// The statuses of all objects.
@@ -206,11 +205,7 @@ impl Statuses {
         for news in news(before, after) {
             self.tell(&object.object_ref(&resource), news).await;
         }
-        if before.ancestors == after.ancestors {
-            Ok(Applied::Stands)
-        } else {
-            list(&api, object, &after.ancestors).await
-        }
+        if id.kind == Kind::AccessPolicy { list(&api, object, &after.ancestors).await } else { Ok(Applied::Stands) }
     }
 
     /// An event that cannot be told is not worth a second attempt.
@@ -237,7 +232,8 @@ async fn list(api: &Api<DynamicObject>, mut object: DynamicObject, wanted: &Ance
     loop {
         let current = object.data.get("status").map(ancestors::list).unwrap_or_default();
         let merged = wanted.merged(current);
-        let applied = if merged.crowded { Applied::Crowded(merged.others) } else { Applied::Stands };
+        let found = Ancestors::read(&merged.list);
+        let applied = if merged.surprising { Applied::Crowded(found) } else { Applied::Stands };
         if merged.list == current {
             return Ok(applied);
         }

@@ -74,6 +74,12 @@ pub(super) fn is_admin(name: &str, config: &Config<'_>) -> bool {
     !addresses.is_empty() && addresses.iter().all(|address| is_same(address, &admin))
 }
 
+/// Whether a cluster is listeners of the same proxy, and nothing else.
+pub(super) fn is_within(name: &str, config: &Config<'_>) -> bool {
+    let addresses = config.clusters.get(name).map(addresses).unwrap_or_default();
+    !addresses.is_empty() && addresses.iter().all(|address| address.field("envoy_internal_address").is_some())
+}
+
 fn is_same(one: &Node<'_>, other: &Node<'_>) -> bool {
     let port = |node: &Node<'_>| node.at(&["socket_address", "port_value"]).map(|port| port.value.clone());
     let ip = |node: &Node<'_>| node.at(&["socket_address", "address"]).map(|ip| ip.value.clone());

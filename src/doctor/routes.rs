@@ -20,7 +20,7 @@ fn routes<'a>(manager: &Node<'a>, config: &Config<'a>) -> Option<Node<'a>> {
 }
 
 /// Whether requests can reach an upstream, as far as is seen. Answers of the proxy's own and single pages of its admin port,
-/// which health checks and monitoring are given, are none.
+/// which health checks and monitoring are given, are none; nor is another listener of the proxy, which is looked at itself.
 pub(super) fn lead_anywhere(manager: &Node<'_>, config: &Config<'_>) -> bool {
     let Some(routes) = routes(manager, config) else { return true };
     let hosts = routes.list("virtual_hosts");
@@ -28,7 +28,8 @@ pub(super) fn lead_anywhere(manager: &Node<'_>, config: &Config<'_>) -> bool {
         || hosts.iter().flat_map(|host| host.list("routes")).any(|route| {
             let Some(action) = route.field("route") else { return false };
             let is_page = route.at(&["match", "path"]).is_some();
-            !(is_page && cluster::is_admin(action.text("cluster"), config))
+            let cluster = action.text("cluster");
+            !(is_page && cluster::is_admin(cluster, config) || cluster::is_within(cluster, config))
         })
 }
 

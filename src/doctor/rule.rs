@@ -77,6 +77,10 @@ rules! {
     FilterSampled = ("filter-sampled", Error, "remove `filter_enabled`, or set it to 100 % without a runtime key that can lower it");
     /// The filter is asked only for requests that other filters mark.
     FilterConditional = ("filter-conditional", Warning, "make sure that the condition covers everything protected; requests that do not meet it pass unchecked");
+    /// No request meets the condition of the check.
+    ConditionUnmet = ("condition-unmet", Error, "let an AuthorizationPolicy with `action: CUSTOM` have `rules: [{}]`; it is asked before tokens are read, and principals take mutual TLS");
+    /// A policy of Istio names a provider that cannot be asked.
+    ProviderUnusable = ("provider-unusable", Error, "let `extensionProviders` of the mesh configuration hold the provider with a service that exists, and all policies of a workload name the same one");
     /// Decisions are recorded, and not enforced.
     ShadowMode = ("shadow-mode", Error, "remove `shadow_mode`; use `mode: Shadow` in a policy to try one out");
     /// A filter that cannot be loaded is left out in silence.

@@ -9,6 +9,7 @@ use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 use crate::authorize::decision::RequestFacts;
+use crate::recorder::Incoming;
 use crate::request::{Headers, Named, Request};
 
 use super::proto;
@@ -45,18 +46,17 @@ impl Check {
             .unwrap_or_default();
         Some(Self { http, source, extensions: attributes.context_extensions })
     }
+}
 
-    /// The request to decide on.
-    #[must_use]
-    pub fn request(&self) -> Request<'_> {
+impl Incoming for Check {
+    fn request(&self) -> Request<'_> {
         let named = Named::read(self.extensions.iter().map(|pair| (&pair.key, &pair.value)));
         Request { method: &self.http.method, host: &self.http.host, target: &self.http.path, headers: self, named }
     }
 
-    /// What the log keeps of the request. The query is left out, and user information before the host: tokens, names
+    /// The query is left out, and user information before the host: tokens, names
     /// and passwords end up there.
-    #[must_use]
-    pub fn facts(&self) -> RequestFacts {
+    fn facts(&self) -> RequestFacts {
         let mut facts = RequestFacts {
             method: self.http.method.clone(),
             host: without_userinfo(&self.http.host),
@@ -129,6 +129,7 @@ fn without_userinfo(authority: &Bytes) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::Check;
+    use crate::recorder::Incoming as _;
     use crate::request::{Headers, Named};
     use bytes::Bytes;
     use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};

@@ -120,6 +120,8 @@ pub enum Detail {
     Unresolved,
     /// A `when` failed.
     Condition,
+    /// What an adapter found wrong with the request.
+    Malformed(&'static str),
 }
 
 impl Detail {
@@ -135,6 +137,7 @@ impl Detail {
             Self::Method => Some("the path has a route, but not for this method".into()),
             Self::Poison(Poison(text)) => Some(text.to_string().into()),
             Self::Unresolved => Some("`applicationRef` does not resolve".into()),
+            Self::Malformed(fault) => Some((*fault).into()),
             Self::Condition => Some("`when` could not be evaluated".into()),
         }
     }
@@ -280,6 +283,14 @@ impl Verdict {
                 Self::Deny(Denial { reason, detail: Detail::None, challenge: None, matched: None })
             }
         }
+    }
+}
+
+impl Verdict {
+    /// The verdict on a request that cannot be believed; what is wrong with it goes into the log.
+    pub const fn malformed(fault: &'static str) -> Self {
+        let detail = Detail::Malformed(fault);
+        Self::Deny(Denial { reason: ReasonCode::RequestMalformed, detail, challenge: None, matched: None })
     }
 }
 

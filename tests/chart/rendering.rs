@@ -47,6 +47,8 @@ fn values_that_make_no_sense_are_refused_with_their_name() {
         ("certificates.provider=vault", "at '/certificates/provider': value must be one of"),
         ("certificates.provider=secret", "at '/certificates/secretName': minLength: got 0, want 1"),
         ("webhook.enabled=false", "at '/certificates/provider': value must be one of 'cert-manager', 'secret'"),
+        ("gateway.forwardAuth.dialect=haproxy", "at '/gateway/forwardAuth/dialect': value must be one of"),
+        ("gateway.forwardAuth.dialect=nginx", "at '/gateway/forwardAuth/peers': minItems: got 0, want 1"),
         ("mesh=linkerd", "at '/mesh': value must be one of '', 'istio', 'envoy-gateway'"),
         ("istio.policies[0].namespace=shop", "at '/istio/policies/0': missing property 'name'"),
         ("envoyGateway.targets[0].namespace=edge", "at '/envoyGateway/targets/0': missing property 'name'"),

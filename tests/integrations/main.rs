@@ -31,6 +31,20 @@ mod stack;
 #[path = "../support/upstream.rs"]
 mod upstream;
 
+#[path = "../envoy_e2e/readings.rs"]
+mod readings;
+#[path = "../envoy_e2e/table.rs"]
+mod table;
+
+mod corners;
+mod edge;
 mod envoy;
 mod forward_auth;
+mod musts;
 mod page;
+mod paths;
+
+/// The order for a token of somebody who reads orders and administers nothing.
+fn bob() -> entrance::emulator::MintRequest {
+    entrance::emulator::MintRequest { user: Some("bob".into()), ..Default::default() }
+}

@@ -55,7 +55,7 @@ impl Bootstrap {
     }
 
     /// Puts `new` where `old` stands once.
-    fn put(self, old: &str, new: &str) -> Self {
+    pub(crate) fn put(self, old: &str, new: &str) -> Self {
         assert_eq!(self.0.matches(old).count(), 1, "`{old}` in:\n{}", self.0);
         Self(self.0.replace(old, new))
     }

@@ -66,8 +66,8 @@ fn name<T>() -> &'static str {
 
 fn rerun() -> Output {
     let directory = tempfile::tempdir().unwrap();
-    let [root, certs] = ["root", "certs"].map(|name| directory.path().join(name));
-    for made in [&root, &certs] {
+    let [root, certs, scratch] = ["root", "certs", "tmp"].map(|name| directory.path().join(name));
+    for made in [&root, &certs, &scratch] {
         std::fs::create_dir(made).unwrap();
     }
     let init = INIT.replace("@ADDRESS@", ADDRESS).replace("@CERTS@", CERTS);
@@ -76,7 +76,8 @@ fn rerun() -> Output {
     command.args([&root, &certs]).arg(std::env::current_exe().unwrap());
     // the same filters; what is said stays with the test that says it
     command.args(std::env::args().skip(1).filter(|argument| argument != "--nocapture"));
-    command.env(INSIDE, &certs).output().unwrap()
+    // what they leave behind goes with the directory
+    command.env(INSIDE, &certs).env("TMPDIR", &scratch).output().unwrap()
 }
 
 /// Writes a file of [`CERTS`].

@@ -18,11 +18,15 @@ pub(crate) enum Kind {
 }
 
 /// Where its neighbours are.
+#[derive(Clone, Copy)]
 pub(crate) struct Neighbours {
     /// The port of Entrance for this kind.
     pub(crate) entrance: SocketAddr,
     pub(crate) upstream: SocketAddr,
 }
+
+/// What somebody who did not read the docs writes instead of what stands in a file.
+pub(crate) type Slip<'a> = (&'a str, &'a str);
 
 /// A running proxy.
 pub(crate) struct Proxy {
@@ -81,20 +85,18 @@ fn around(directory: &Path) -> String {
 }
 
 impl Proxy {
-    /// Starts it; it asks Entrance and forwards requests when this returns.
-    pub(crate) async fn start(kind: Kind, neighbours: &Neighbours) -> Self {
+    /// Starts it, with slips in its files; it asks Entrance and forwards requests when this returns.
+    pub(crate) async fn start(kind: Kind, neighbours: &Neighbours, slips: &[Slip<'_>]) -> Self {
         let address = port();
         let place = |text: &str| {
-            let put = |text: String, (old, new): (&str, String)| {
-                assert!(text.contains(old) || !text.contains("127.0.0.1:8000"), "no `{old}` in:\n{text}");
-                text.replace(old, &new)
-            };
+            let put = |text: String, (old, new): (&str, String)| text.replace(old, &new);
             [
                 ("127.0.0.1:9192", neighbours.entrance.to_string()),
                 (":10000", format!(":{}", address.port())),
                 ("127.0.0.1:8000", neighbours.upstream.to_string()),
             ]
             .into_iter()
+            .chain(slips.iter().map(|(old, new)| (*old, (*new).to_owned())))
             .fold(text.to_owned(), put)
         };
         let directory = scratch(kind.dialect());
@@ -104,13 +106,13 @@ impl Proxy {
         proxy
     }
 
-    /// Waits until a request is refused by Entrance, not for want of it or of a configuration.
+    /// Waits until Entrance decides about a request: before, it is refused for want of it or of a configuration.
     async fn ready(&self, kind: Kind) {
         until(kind.dialect(), async || {
             assert!(self.process.ended().is_none(), "it ended:\n{}", self.process.said());
             let mut wire = Wire::try_connect(self.address).await?;
             let answer = wire.send(&Ask::get("ready.example.com", "/").bytes()).await?;
-            (answer.status == 403).then_some(())
+            matches!(answer.status, 200 | 401 | 403).then_some(())
         })
         .await;
     }

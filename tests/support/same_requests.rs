@@ -222,11 +222,14 @@ impl Way<'_> {
         }
         self.written(&table, &tokens).await;
         let records = self.records();
-        let of = |mark: &Mark| records.iter().filter(|record| record["traceparent"] == *mark.trace).cloned().collect();
-        let seen = sent.into_iter().map(|(mark, answer)| Seen {
-            answer,
-            received: self.upstream.received(&mark.probe),
-            records: of(&mark),
+        let seen = sent.into_iter().map(|(mark, answer)| {
+            let id = answer.as_ref().and_then(|answer| told(answer, "decision_id"));
+            let is_of = |record: &&Value| {
+                record["traceparent"] == *mark.trace
+                    || id.is_some() && record["metadata"]["uid"].as_str() == id.as_deref()
+            };
+            let records = records.iter().filter(is_of).cloned().collect();
+            Seen { answer, received: self.upstream.received(&mark.probe), records }
         });
         let seen = seen.collect();
         assert!(self.upstream.received("").is_empty(), "something nameless reached the API");
@@ -315,10 +318,9 @@ impl Seen {
     /// Status, and the reason if Entrance was asked: `401 token_missing`.
     fn outcome(&self) -> String {
         let Some(answer) = &self.answer else { return "closed".to_owned() };
-        let told = serde_json::from_slice::<Value>(&answer.body).ok();
-        let told = told.as_ref().and_then(|problem| problem["reason"].as_str());
+        let told = told(answer, "reason");
         let recorded = self.records.first().and_then(|record| record["authorization"]["reason"].as_str());
-        assert!(told.is_none() || told == recorded, "told {told:?}, recorded {recorded:?}");
+        assert!(told.is_none() || told.as_deref() == recorded, "told {told:?}, recorded {recorded:?}");
         recorded.map_or_else(|| answer.status.to_string(), |reason| format!("{} {reason}", answer.status))
     }
 
@@ -379,6 +381,12 @@ impl Seen {
         };
         (!good).then(|| format!("the challenges are {challenges:?}"))
     }
+}
+
+/// A member of the problem that a refusal tells.
+fn told(answer: &Answer, name: &str) -> Option<String> {
+    let problem: Value = serde_json::from_slice(&answer.body).ok()?;
+    problem[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// Host and target as the API got them.

@@ -276,9 +276,9 @@ impl Writer {
                     self.standing.insert(draft.id, draft.after);
                 }
                 // What it says of itself depends on that: it is written again.
-                Some(Applied::Crowded(others)) => {
+                Some(Applied::Crowded(ancestors)) => {
                     failed = true;
-                    self.standing.insert(draft.id, draft.after.crowded(others));
+                    self.standing.insert(draft.id, draft.after.with(ancestors));
                 }
                 None => failed = true,
             }

@@ -21,29 +21,28 @@ proxy.istio.io/config: '{"holdApplicationUntilProxyStarts":true}'
 {{ include "entrance.fullname" . }}-gateway.{{ .Release.Namespace }}.svc.{{ .Values.istio.clusterDomain }}
 {{- end -}}
 
-{{/* A name that nobody resolves: proxies find the address with it. */}}
-{{- define "entrance.sidecarHost" -}}
-{{ include "entrance.fullname" . }}-sidecar.{{ .Release.Namespace }}.internal
-{{- end -}}
-
 {{/* What has to stand in Istio's own configuration. */}}
 {{- define "entrance.meshConfig" -}}
 pathNormalization: {normalization: DECODE_AND_MERGE_SLASHES}
 extensionProviders:
 {{- if .Values.gateway.enabled }}
-- name: {{ .Values.istio.provider }}
-  envoyExtAuthzGrpc:
-    service: {{ include "entrance.gatewayHost" . }}
-    port: {{ .Values.gateway.service.port }}
-    timeout: 0.25s
-    statusOnError: "503"
+{{ include "entrance.extensionProvider" (list .Values.istio.provider (include "entrance.gatewayHost" .) .Values.gateway.service.port) }}
 {{- end }}
 {{- if and .Values.webhook.enabled .Values.injection.enabled }}
-- name: {{ .Values.istio.provider }}-sidecar
-  envoyExtAuthzGrpc:
-    service: {{ include "entrance.sidecarHost" . }}
-    port: 9191
-    timeout: 0.25s
-    statusOnError: "503"
+{{- range list "sidecar" "socket" }}
+{{ include "entrance.extensionProvider" (list (printf "%s-%s" $.Values.istio.provider .) (include "entrance.podHost" (list $ .)) 9191) }}
 {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* (list name host port) */}}
+{{- define "entrance.extensionProvider" -}}
+- name: {{ index . 0 }}
+  envoyExtAuthzGrpc: {service: {{ index . 1 }}, port: {{ index . 2 }}, timeout: 0.25s, statusOnError: "503"}
+{{- end -}}
+
+{{/* (list $ "sidecar"): a name that nobody resolves; proxies find the address with it. */}}
+{{- define "entrance.podHost" -}}
+{{- $root := index . 0 -}}
+{{ include "entrance.fullname" $root }}-{{ index . 1 }}.{{ $root.Release.Namespace }}.internal
 {{- end -}}
