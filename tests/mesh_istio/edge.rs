@@ -35,6 +35,9 @@ impl Edge {
         let gateway = kind(&mut objects, "Gateway");
         gateway["spec"]["selector"] = labels.clone();
         gateway["spec"]["servers"][0]["bind"] = json!(bind);
+        // Hosts that nobody names would be answered by Envoy.
+        gateway["spec"]["servers"][0]["hosts"] = json!(["*"]);
+        kind(&mut objects, "VirtualService")["spec"]["hosts"] = json!(["*"]);
         let policy = kind(&mut objects, "AuthorizationPolicy");
         policy["spec"]["selector"]["matchLabels"] = labels.clone();
         change(policy);
@@ -68,6 +71,7 @@ impl Edge {
         let mark = format!("mark-{}", probe());
         let mut route = kind(&mut documents("examples/istio/ingress.yaml"), "VirtualService").clone();
         route["metadata"]["namespace"] = json!(self.namespace);
+        route["spec"]["hosts"] = json!(["*"]);
         route["spec"]["http"][0]["headers"] = json!({"response": {"set": {"x-mark": mark}}});
         self.world.plane.apply(&route).await;
         self.proxy.sees(&mark).await;

@@ -15,6 +15,8 @@ mod edge;
 #[path = "../support/envoy_process.rs"]
 #[expect(dead_code, reason = "here istiod configures Envoy")]
 mod envoy_process;
+#[path = "../support/golden.rs"]
+mod golden;
 mod meshed;
 mod modes;
 #[path = "../support/objects.rs"]
@@ -31,6 +33,10 @@ mod raw_http;
 #[path = "../support/rbac.rs"]
 #[expect(dead_code, reason = "one installation is enough")]
 mod rbac;
+mod requests;
+#[path = "../support/same_requests.rs"]
+#[expect(dead_code, reason = "the page is written elsewhere")]
+mod same_requests;
 mod secrets;
 #[path = "../support/server.rs"]
 #[expect(dead_code, reason = "signals and health are tested elsewhere")]

@@ -1,7 +1,7 @@
 //! The mesh that all tests share: istiod, Entrance in its three places, the orders API, and a proxy of each mode, each
 //! configured by the files of `examples/istio` with nothing but addresses put in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use entrance::emulator::{self, Emulator, MintRequest};
@@ -26,7 +26,9 @@ pub(crate) struct World {
     pub(crate) plane: Plane,
     pub(crate) modes: Vec<Mode>,
     pub(crate) upstream: Upstream,
-    emulator: Arc<Emulator>,
+    pub(crate) emulator: Arc<Emulator>,
+    /// The audit log of the shared gateway.
+    pub(crate) audit: PathBuf,
     /// The Entrances; empty while they are stopped.
     entrances: Mutex<Vec<Server>>,
     /// Written while they are stopped.
@@ -98,10 +100,11 @@ impl World {
         for service in ["orders", "reports"] {
             plane.apply(&endpoints(("shop", service), ("http", upstream.address.port()), ADDRESS)).await;
         }
-        let entrances = Mutex::new(entrances(&plane).await);
+        let audit = scratch("audit").join("audit.log");
+        let entrances = Mutex::new(entrances(&plane, &audit).await);
         let modes = modes::all(&plane, &upstream).await;
         let running = RwLock::new(());
-        Self { plane, modes, upstream, emulator, entrances, running }
+        Self { plane, modes, upstream, emulator, audit, entrances, running }
     }
 
     /// A token for the orders API.
@@ -155,18 +158,25 @@ impl World {
 
     /// Starts them again.
     pub(crate) async fn resume(&self) {
-        *self.entrances.lock().await = entrances(&self.plane).await;
+        *self.entrances.lock().await = entrances(&self.plane, &self.audit).await;
     }
 }
 
 /// The shared gateway, and the Entrance of a pod at a port and at a socket: all three watch the API server.
-async fn entrances(plane: &Plane) -> Vec<Server> {
+async fn entrances(plane: &Plane, audit: &Path) -> Vec<Server> {
     let token = plane.server.account_token("entrance", "entrance-gateway", &[]).await;
     let kubeconfig = plane.server.kubeconfig(&token);
     let kubeconfig = kubeconfig.to_str().unwrap();
     let mut all = Vec::new();
-    for listen in [format!("{ADDRESS}:9191"), "127.0.0.1:9291".to_owned(), format!("unix:{}", socket().display())] {
-        let server = Server::serve(&["--kube", "--kubeconfig", kubeconfig, "--listen", &listen]).await;
+    let audit = format!("file:{}", audit.display());
+    let places = [
+        (format!("{ADDRESS}:9191"), audit.as_str()),
+        ("127.0.0.1:9291".to_owned(), "off"),
+        (format!("unix:{}", socket().display()), "off"),
+    ];
+    for (listen, audit) in &places {
+        let flags = ["--kube", "--kubeconfig", kubeconfig, "--listen", listen, "--audit", audit];
+        let server = Server::serve(&flags).await;
         server.becomes(|status, _| status == 200).await;
         all.push(server);
     }
