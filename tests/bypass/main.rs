@@ -22,6 +22,7 @@ mod program;
 mod naive;
 mod others;
 mod ours;
+mod page;
 mod suite;
 mod upstreams;
 
