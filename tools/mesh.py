@@ -10,7 +10,7 @@ from installing import Failure, built, go, link, run
 
 ENVOY_GATEWAY = "v1.9.1"
 # The Gateway API that this Envoy Gateway is compiled with.
-ENVOY_GATEWAY_API = "v1.6.1"
+GATEWAY_API = "v1.6.1"
 # Version 1.31, before its release.
 ISTIO = "v0.0.0-20260827124520-eed52ebb66ad"
 # The Gateway API that this istiod is compiled with.
@@ -25,10 +25,10 @@ def envoy_gateway(base):
 
     def build(target):
         own = sources(base, module) / "charts/gateway-helm/charts/crds/crds/generated"
-        definitions([*own.glob("*.yaml"), *gateway_api(base, ENVOY_GATEWAY_API)], target / "crds")
+        definitions([*own.glob("*.yaml"), *gateway_api(base, GATEWAY_API)], target / "crds")
         compile_into(target, base, module.replace("@", "/cmd/envoy-gateway@"))
 
-    built(directory, f"{ENVOY_GATEWAY} {ENVOY_GATEWAY_API}", build, [program, "version"])
+    built(directory, f"{ENVOY_GATEWAY} {GATEWAY_API}", build, [program, "version"])
     link("bin/envoy-gateway", program)
     link("envoy-gateway-crds", directory / "crds")
 
@@ -49,11 +49,26 @@ def istio(base):
     link("istio-crds", directory / "crds")
 
 
-def gateway_api(base, version):
-    """The definitions of Gateway API that are not experimental."""
-    standard = sources(base, f"sigs.k8s.io/gateway-api@{version}") / "config/crd/standard"
+def gateway_api_crds(base):
+    """Links the definitions of the Gateway API: what is standard, and beside it what is experimental."""
+    directory = base / f"gateway-api-{GATEWAY_API}"
+
+    def build(target):
+        for channel in ("standard", "experimental"):
+            definitions(gateway_api(base, GATEWAY_API, channel), target / channel)
+
+    probe = ["test", "-s", directory / "standard" / "gateway.networking.k8s.io_httproutes.yaml"]
+    built(directory, GATEWAY_API, build, probe)
+    link("crds/gateway-api", directory / "standard")
+    link("crds/gateway-api-experimental", directory / "experimental")
+
+
+def gateway_api(base, version, channel="standard"):
+    """The definitions of Gateway API."""
+    all_of = sources(base, f"sigs.k8s.io/gateway-api@{version}") / "config/crd" / channel
     # There is a policy against downgrades, too: nothing that a test needs.
-    return [definition for definition in standard.glob("*.yaml") if "_vap_" not in definition.name]
+    wanted = all_of.glob("gateway.networking.k8s.io_*.yaml")
+    return [definition for definition in wanted if "_vap_" not in definition.name]
 
 
 def definitions(files, target):

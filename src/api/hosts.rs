@@ -58,20 +58,20 @@ impl Hosts {
             return;
         }
         self.scopes.enter(read);
-        for host in &read.hosts {
+        for host in claimed(read, &self.scope) {
             let by = self.named.entry(host.clone()).or_default();
             let at = by.partition_point(|other| other.policy.id() < read.policy.id());
             by.insert(at, Arc::clone(read));
             self.touched.insert(host.clone());
         }
-        if read.host_poison.is_some() && read.policy.mode == Mode::Enforce {
+        if read.claims.poison.is_some() && read.policy.mode == Mode::Enforce {
             self.broken.insert(read.policy.id().clone(), Arc::clone(read));
         }
     }
 
     /// A policy leaves.
     pub(super) fn leave(&mut self, read: &Arc<ReadPolicy>) {
-        for host in &read.hosts {
+        for host in claimed(read, &self.scope) {
             if let Some(by) = self.named.get_mut(host) {
                 by.retain(|other| !Arc::ptr_eq(other, read));
                 self.touched.insert(host.clone());
@@ -133,7 +133,7 @@ impl Hosts {
         let mut faults = Vec::new();
         for read in by {
             match &owner {
-                Some(owner) if !owns(read) => faults.push(elsewhere(read, host, owner)),
+                Some(owner) if !owns(read) => faults.extend(elsewhere(read, host, owner)),
                 Some(_) | None => policies.push(Arc::clone(&read.policy)),
             }
         }
@@ -185,12 +185,21 @@ fn concerns(read: &ReadPolicy, scope: &Scope) -> bool {
     }
 }
 
+/// The hosts that a policy speaks for where this is enforced.
+fn claimed<'r>(read: &'r ReadPolicy, scope: &Scope) -> impl Iterator<Item = &'r HostPattern> {
+    let inside = match scope {
+        Scope::Gateway => &[][..],
+        Scope::Workload { .. } => &read.claims.inside,
+    };
+    read.claims.hosts.iter().chain(inside)
+}
+
 /// A broken host takes along every host of its namespace, since any of them may have been meant. A policy that only
 /// records takes nothing along. Which of several reasons is told does not depend on chance: that of the first.
 fn spoiled(broken: &BTreeMap<PolicyId, Arc<ReadPolicy>>) -> BTreeMap<Arc<str>, Poison> {
     let mut spoiled = BTreeMap::new();
     for (id, read) in broken {
-        if let Some(poison) = &read.host_poison {
+        if let Some(poison) = &read.claims.poison {
             spoiled.entry(Arc::clone(&id.namespace)).or_insert_with(|| poison.clone());
         }
     }
@@ -221,7 +230,8 @@ fn pinned<'a>(host: &HostPattern, pins: &'a Pins) -> Option<&'a str> {
     parents.into_iter().find_map(|parent| pins.get(&HostPattern::Wildcard(parent.into()))).map(|namespace| &**namespace)
 }
 
-fn elsewhere(read: &ReadPolicy, host: &HostPattern, owner: &Owner<'_>) -> Fault {
+/// One fault for each field that the host comes from.
+fn elsewhere(read: &ReadPolicy, host: &HostPattern, owner: &Owner<'_>) -> Vec<Fault> {
     let id = read.policy.id();
     let how = match owner.by {
         Some(first) => format!("by the older policy `{}`", first.id),
@@ -232,6 +242,11 @@ fn elsewhere(read: &ReadPolicy, host: &HostPattern, owner: &Owner<'_>) -> Fault 
         owner.namespace
     );
     let winner = owner.by.map(|first| first.id.clone());
-    let path = FieldPath::root().field("spec").field("hosts");
-    Fault { object: object(id), path, problem: problem.into(), about: About::Host { winner } }
+    let fault = |path| Fault {
+        object: object(id),
+        path,
+        problem: problem.as_str().into(),
+        about: About::Host { winner: winner.clone() },
+    };
+    read.claims.places(host).into_iter().map(fault).collect()
 }

@@ -69,7 +69,7 @@ impl Scopes {
     fn of_policy(&self, id: &PolicyId, scopes: &mut ByName) {
         let name: Arc<str> = id.to_string().into();
         match self.policies.get(id) {
-            Some(read) => put(scopes, name, (vec![Arc::clone(&read.policy)], read.host_poison.clone())),
+            Some(read) => put(scopes, name, (vec![Arc::clone(&read.policy)], read.claims.poison.clone())),
             None => drop(scopes.remove(&name)),
         }
     }
@@ -100,7 +100,7 @@ impl Scopes {
 fn anywhere(read: &ReadPolicy) -> Option<Poison> {
     let lost = read.target.is_none() && read.policy.mode == Mode::Enforce;
     let lost = lost.then(|| Poison(format!("the application of `{}` cannot be told", read.policy.id()).into()));
-    lost.or_else(|| read.host_poison.clone().filter(|_| read.policy.mode == Mode::Enforce))
+    lost.or_else(|| read.claims.poison.clone().filter(|_| read.policy.mode == Mode::Enforce))
 }
 
 fn is_in(name: &str, namespace: &str) -> bool {

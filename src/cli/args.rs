@@ -1,5 +1,6 @@
 //! The arguments of every command, as `clap` reads them and `--help` shows them.
 
+pub(super) mod bypass;
 pub(super) mod http;
 pub(super) mod offline;
 
@@ -37,6 +38,8 @@ pub(super) enum Command {
     Token(TokenCommand),
     /// Examine the configuration of an Envoy: where could a request pass unchecked?
     Doctor(DoctorArgs),
+    /// Try to get past an authorizer, any authorizer: tricks against a proxy, judged by what the upstream saw.
+    Bypass(bypass::BypassArgs),
     /// Print the custom resource definitions, for `kubectl apply`.
     Crds(CrdsArgs),
     /// Print a script that completes commands and flags in a shell.

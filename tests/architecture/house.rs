@@ -11,6 +11,7 @@ pub(crate) const STOREYS: [&[&str]; 7] = [
     &[
         "admin",
         "admission",
+        "bypass",
         "cluster",
         "delivery",
         "demo",
