@@ -21,7 +21,7 @@ usage: install.py [TOOL …]
     envoy-gateway  .tools/bin/envoy-gateway, compiled by go: takes about 3 minutes, once; .tools/envoy-gateway-crds has
                 its definitions and those of Gateway API
     istio       .tools/bin/pilot-discovery, which is istiod, compiled by go: takes about 4 minutes, once;
-                .tools/istio-crds has its definitions and those of Gateway API
+                .tools/istio has its chart, its definitions and those of Gateway API
 
 Everything comes through pip, go, cargo and apt-get and lands in a cache outside the clone, so that clones share it:
 `$ENTRANCE_TOOLS`, else `$XDG_CACHE_HOME/entrance-tools`, else `~/.cache/entrance-tools`. A directory there is named

@@ -34,19 +34,22 @@ def envoy_gateway(base):
 
 
 def istio(base):
-    """Links istiod, under its own name, its definitions and those of Gateway API."""
+    """Links istiod under its own name, and beside it its chart, its definitions and those of Gateway API."""
     directory = base / f"istio-{ISTIO}"
     program = directory / "pilot-discovery"
     module = f"istio.io/istio@{ISTIO}"
 
     def build(target):
-        own = sources(base, module) / "manifests/charts/base/files/crd-all.gen.yaml"
+        charts = sources(base, module) / "manifests/charts"
+        own = charts / "base/files/crd-all.gen.yaml"
         definitions([own, *gateway_api(base, ISTIO_GATEWAY_API)], target / "crds")
+        # Go keeps its sources read-only.
+        shutil.copytree(charts / "istio-control/istio-discovery", target / "chart", copy_function=shutil.copyfile)
         compile_into(target, base, module.replace("@", "/pilot/cmd/pilot-discovery@"))
 
     built(directory, f"{ISTIO} {ISTIO_GATEWAY_API}", build, [program, "version"])
     link("bin/pilot-discovery", program)
-    link("istio-crds", directory / "crds")
+    link("istio", directory)
 
 
 def gateway_api_crds(base):

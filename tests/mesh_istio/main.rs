@@ -8,6 +8,7 @@
 #[path = "../support/api_server.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod api_server;
+mod chart;
 #[path = "../support/children.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod children;
@@ -17,6 +18,10 @@ mod edge;
 mod envoy_process;
 #[path = "../support/golden.rs"]
 mod golden;
+#[path = "../support/helm.rs"]
+#[expect(dead_code, reason = "what it refuses is tested elsewhere")]
+mod helm;
+mod injector;
 mod meshed;
 mod modes;
 #[path = "../support/objects.rs"]

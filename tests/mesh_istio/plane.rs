@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::api_server::{ADMIN, ApiServer, binary};
 use crate::children::{Process, port, scratch, until};
 use crate::envoy_process::text;
+use crate::helm::{Helm, objects};
 use crate::objects::Objects;
 use crate::secrets::Secrets;
 
@@ -87,6 +88,10 @@ impl Plane {
         }
         command.args(["--httpsAddr", "", "--secureGRPCAddr", "", "--ctrlz_port", "0"]);
         prepare(&client).await;
+        let injector = ["-s", "templates/istiod-injector-configmap.yaml", "-n", "istio-system"];
+        let injector = [&["template", "istiod", ".tools/istio/chart"], &injector[..]].concat();
+        let injector = objects(&Helm::offline().prints(&injector)).remove(0);
+        Objects { client: &client, namespace: "", manager: "test", dry_run: false }.apply(&injector).await.unwrap();
         let process = Process::start(command, &directory.join("istiod.log"));
         let plane = Self { server, client, xds, secrets: Secrets::start().await, http, process };
         plane.configure(mesh()).await;
@@ -136,6 +141,14 @@ impl Plane {
         self.objects().read(object).await
     }
 
+    /// The answer of the injector to an `AdmissionReview`.
+    pub(crate) async fn inject(&self, review: &Value) -> Value {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = client.post(format!("http://{}/inject", self.http)).header("content-type", "application/json");
+        let answer = request.body(review.to_string()).send().await.unwrap().text().await.unwrap();
+        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
+    }
+
     /// Sets the mesh configuration.
     pub(crate) async fn configure(&self, mesh: Value) {
         self.apply(&json!({
@@ -150,7 +163,7 @@ impl Plane {
 async fn prepare(client: &kube::Client) {
     let to = Objects { client, namespace: "", manager: "test", dry_run: false };
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/istio-crds")).unwrap() {
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/istio/crds")).unwrap() {
         for definition in documents(entry.unwrap().path().to_str().unwrap()) {
             to.apply(&definition).await.unwrap();
             names.push(definition["metadata"]["name"].as_str().unwrap().to_owned());
