@@ -26,10 +26,11 @@ lint: ## clippy on everything, with and without the emulator; links in doc comme
 tests:
 	@tools/timed tests cargo test --locked
 
-test-mesh: tools ## the tests with real control planes, Istio and Envoy Gateway; part of `make test`, too
-	@tools/timed test-mesh cargo test --locked --test mesh_istio --test mesh_eg
+test-mesh: tools ## the tests with control planes alone: Istio and Envoy Gateway
+	@tools/timed tests-mesh cargo test --locked --test mesh_istio --test mesh_eg
 
 gen: ## rewrite all that is generated and committed: look at the diff
+	ENTRANCE_UPDATE=1 cargo test --locked --test mesh_istio --test mesh_eg requests
 	ENTRANCE_UPDATE=1 cargo test --locked --test goldens --test access_matrix --test chart --test integrations
 
 demo: ## the whole thing on this machine; `make demo ARGS=--once` ends after the tour

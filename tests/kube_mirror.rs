@@ -1,6 +1,6 @@
 //! The copy of a cluster's resources is the same however the API server lists them: by watching, or in pages where it
 //! refuses that or knows nothing of it. Nothing is kept that policy does not need.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 #[path = "support/api_server.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
@@ -61,7 +61,7 @@ impl Copy {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let client = client(server, (way, Arc::clone(&asked))).await;
         let stop = CancellationToken::new();
-        let states = mirror::run(&client, Arc::new(SystemClock), &stop, &TaskTracker::new());
+        let states = mirror::run((&client, &[]), Arc::new(SystemClock), &stop, &TaskTracker::new());
         Self { way, states, asked, stop }
     }
 

@@ -15,6 +15,7 @@ pub mod entry;
 pub mod fault;
 mod gateway;
 pub mod grant;
+mod guard;
 pub mod hosts;
 pub mod lint;
 mod memo;

@@ -1,15 +1,43 @@
-//! What the same requests do not show of proxies that ask over HTTP: upgrades, a policy that the proxy names, and an
-//! Entrance that does not answer.
+//! What the same requests do not show of proxies that ask over HTTP: bodies, upgrades, a policy that the proxy names, a
+//! Unix socket, and an Entrance that does not answer.
 
+use entrance::emulator::MintRequest;
+
+use crate::children::{port, scratch};
 use crate::edge::Edge;
-use crate::proxy_process::{Kind, Slip};
-use crate::raw_http::{Ask, http1};
+use crate::proxy_process::{Kind, Neighbours, Proxy, Slip};
+use crate::raw_http::{Ask, Wire, http1, probe};
+use crate::stack::{Ground, Link, ORDERS};
 
 const HOST: &str = "same.example.com";
 const KINDS: [Kind; 3] = [Kind::Traefik, Kind::Nginx, Kind::Caddy];
 
 fn read(edge: &Edge) -> Ask {
     Ask::get(HOST, "/orders/7").bearer(&edge.ground.emulator.mint(&super::bob()).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_goes_to_the_api_alone_and_whole() {
+    let bodies = [("content-length", "5", "hello"), ("transfer-encoding", "chunked", "5\r\nhello\r\n0\r\n\r\n")];
+    for kind in [None, Some(Kind::Traefik), Some(Kind::Nginx), Some(Kind::Caddy)] {
+        let edge = Edge::start(kind).await;
+        let admin = MintRequest { user: Some("ada".into()), ..MintRequest::default() };
+        let admin = edge.ground.emulator.mint(&admin).unwrap();
+        for (name, value, body) in bodies {
+            let ask = Ask::new("POST", HOST, "/orders").bearer(&admin).header(name, value);
+            let bytes = [ask.bytes(), body.into()].concat();
+            let answer = Wire::connect(edge.proxy.address()).await.send(&bytes).await.unwrap();
+            assert_eq!(answer.outcome(), "200", "{kind:?} {name}");
+            let received = edge.ground.upstream.received(&ask.probe);
+            assert_eq!(received.len(), 1, "{kind:?} {name}");
+            assert!(String::from_utf8_lossy(&received[0].body).contains("hello"), "{kind:?} {name}: {received:?}");
+            let refused = Ask { probe: probe(), headers: vec![(name.into(), value.into())], ..ask };
+            let bytes = [refused.bytes(), body.into()].concat();
+            let answer = Wire::connect(edge.proxy.address()).await.send(&bytes).await.unwrap();
+            assert_eq!(answer.outcome(), "401 token_missing", "{kind:?} {name}");
+            assert!(edge.ground.upstream.received(&refused.probe).is_empty(), "{kind:?} {name}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,11 +78,41 @@ async fn a_policy_that_the_proxy_names_stands_above_the_host() {
     }
 }
 
+/// What somebody writes who has Entrance on a Unix socket.
+fn on_a_socket(kind: Kind, socket: &str) -> Option<(&'static str, String)> {
+    match kind {
+        // knows no sockets
+        Kind::Traefik => None,
+        Kind::Nginx => Some(("server 127.0.0.1:9192;", format!("server unix:{socket};"))),
+        Kind::Caddy => Some(("forward_auth 127.0.0.1:9192", format!("forward_auth unix/{socket}"))),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unix_socket_needs_no_peers() {
+    for kind in KINDS {
+        let socket = scratch("socket").join("s");
+        let Some((old, new)) = on_a_socket(kind, socket.to_str().unwrap()) else { continue };
+        let ground = Ground::prepare(&[]).await;
+        let listen = format!("{}=unix:{}", kind.dialect(), socket.display());
+        let entrance = ground.entrance(Link::Tcp, &["--listen-http", &listen]).await;
+        entrance.ready().await;
+        let neighbours = Neighbours { entrance: port(), upstream: ground.upstream.address };
+        let proxy = Proxy::start(kind, &neighbours, &[(old, &new)]).await;
+        let token = ground.emulator.mint(&super::bob()).unwrap();
+        let ask = Ask::get(ORDERS, "/orders/7").bearer(&token);
+        assert_eq!(http1(proxy.address, &ask).await.outcome(), "200", "{}", kind.dialect());
+        assert_eq!(ground.upstream.received(&ask.probe).len(), 1);
+        let ask = Ask::get(ORDERS, "/orders/7");
+        assert_eq!(http1(proxy.address, &ask).await.outcome(), "401 token_missing", "{}", kind.dialect());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entrance_that_does_not_answer_is_waited_for_and_nothing_passes() {
     for (kind, expected) in [(Kind::Nginx, 503), (Kind::Caddy, 504)] {
-        let edge = Edge::start(Some(kind)).await;
-        edge.entrance.process.signal("STOP");
+        let edge = Edge::exactly(Some(kind), &[]).await;
+        edge.entrance.process.halt().await;
         let ask = read(&edge);
         let answer = http1(edge.proxy.address(), &ask).await;
         assert_eq!(answer.status, expected, "{}: {answer:?}", kind.dialect());

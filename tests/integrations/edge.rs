@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::children::port;
 use crate::entrance_process::Entrance;
 use crate::envoy_process::{Bootstrap, Envoy};
-use crate::proxy_process::{Kind, Neighbours, Proxy, Slip};
+use crate::proxy_process::{Kind, Neighbours, PATIENT, Proxy, Slip};
 use crate::same_requests::{Column, POLICIES, Way};
 use crate::stack::{Ground, Link};
 
@@ -43,6 +43,12 @@ impl Edge {
 
     /// Starts everything, with slips in the proxy's files.
     pub(crate) async fn careless(kind: Option<Kind>, slips: &[Slip<'_>]) -> Self {
+        let patient = if kind.is_some() { &PATIENT[..] } else { &[] };
+        Self::exactly(kind, &[slips, patient].concat()).await
+    }
+
+    /// Starts everything, with slips in the proxy's files and no patience.
+    pub(crate) async fn exactly(kind: Option<Kind>, slips: &[Slip<'_>]) -> Self {
         let ground = Ground::prepare(&[("same.yaml", POLICIES), ("astray.yaml", ASTRAY)]).await;
         let at = port();
         let listen = format!("{}={at}", kind.map_or("envoy", Kind::dialect));

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::children::{scratch, until};
 use crate::envoy_process::{Bootstrap, Envoy};
-use crate::proxy_process::{Kind, Neighbours, Proxy};
+use crate::proxy_process::{Kind, Neighbours, PATIENT, Proxy};
 use crate::raw_http::{Ask, http1, probe};
 use crate::scene::Running;
 use crate::upstream::Upstream;
@@ -43,7 +43,7 @@ impl Edge {
     /// Another proxy before a server that somebody else keeps.
     pub(crate) async fn proxy(kind: Kind, entrance: SocketAddr) -> Self {
         let upstream = Upstream::start().await;
-        let proxy = Proxy::start(kind, &Neighbours { entrance, upstream: upstream.address }, &[]).await;
+        let proxy = Proxy::start(kind, &Neighbours { entrance, upstream: upstream.address }, &PATIENT).await;
         Self { name: kind.dialect(), address: proxy.address, upstream, _held: vec![Box::new(proxy)] }
     }
 

@@ -18,5 +18,6 @@ mod scene;
 #[expect(dead_code, reason = "signals and health are tested elsewhere")]
 mod server;
 
+mod example;
 mod hosts;
 mod statuses;

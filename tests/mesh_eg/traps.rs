@@ -13,6 +13,16 @@ fn policy(name: &str, namespace: &str) -> Value {
         "metadata": {"name": name, "namespace": namespace}})
 }
 
+/// The AccessPolicy of the shop.
+fn ours() -> Value {
+    json!({"apiVersion": "entrance.dev/v1alpha1", "kind": "AccessPolicy", "metadata": {"name": "orders", "namespace": "shop"}})
+}
+
+fn condition<'p>(policy: &'p Value, kind: &str) -> Option<&'p Value> {
+    let conditions = policy["status"]["conditions"].as_array();
+    conditions.into_iter().flatten().find(|condition| condition["type"] == kind)
+}
+
 /// The policy of the Gateway, changed by a test.
 fn gateway_policy(change: impl FnOnce(&mut Value)) -> Value {
     let mut policy = read("service.yaml").remove(0);
@@ -31,15 +41,27 @@ fn a_policy_of_a_route_takes_the_check_away_unless_it_merges() {
         assert_eq!(scene.unprotected().await, Vec::<String>::new());
         let mut bare = read("route-policy.yaml").remove(0);
         bare["spec"].as_object_mut().unwrap().remove("mergeType");
+        let _controller = scene.controller("nobody/nobody").await;
+        let told = |policy: &Value| condition(policy, "Bypassed").cloned();
+        scene.sees(ours(), |policy| condition(policy, "Accepted").is_some() && told(policy).is_none()).await;
         scene.apply(bare.clone()).await;
         scene.becomes(&scene.read(), "200").await;
         assert_eq!(scene.unprotected().await.len(), 1);
+        let bypassed = scene.sees(ours(), |policy| told(policy).is_some_and(|one| one["status"] == "True")).await;
+        let message = told(&bypassed).unwrap()["message"].as_str().unwrap().to_owned();
+        let shop = scene.namespace("shop");
+        for part in
+            [format!("by HTTPRoute {shop}/orders"), format!("since SecurityPolicy {shop}/orders has no `extAuth`")]
+        {
+            assert!(message.contains(&part), "{message}");
+        }
         scene.sees(policy("entrance", "edge"), |policy| reason(policy, "Overridden").is_some()).await;
 
         scene.ship("route-policy.yaml").await;
         scene.becomes(&scene.read(), "401 token_missing").await;
         scene.sees(policy("entrance", "edge"), |policy| reason(policy, "Merged").is_some()).await;
         assert_eq!(scene.unprotected().await, Vec::<String>::new());
+        scene.sees(ours(), |policy| told(policy).is_none()).await;
         let preflight = Ask::new("OPTIONS", &scene.host, "/orders/7")
             .header("origin", "https://shop.example.com")
             .header("access-control-request-method", "GET");

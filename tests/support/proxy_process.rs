@@ -10,7 +10,7 @@ use crate::children::{Process, port, scratch, until};
 use crate::raw_http::{Ask, Wire};
 
 /// Which one.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Traefik,
     Nginx,
@@ -27,6 +27,14 @@ pub(crate) struct Neighbours {
 
 /// What somebody who did not read the docs writes instead of what stands in a file.
 pub(crate) type Slip<'a> = (&'a str, &'a str);
+
+/// Waits longer than shipped: that a machine is busy must not fail a test that is about something else.
+pub(crate) const PATIENT: [Slip<'_>; 4] = [
+    ("proxy_connect_timeout 1s", "proxy_connect_timeout 20s"),
+    ("proxy_read_timeout    1s", "proxy_read_timeout 20s"),
+    ("dial_timeout 1s", "dial_timeout 20s"),
+    ("response_header_timeout 1s", "response_header_timeout 20s"),
+];
 
 /// A running proxy.
 pub(crate) struct Proxy {
@@ -89,15 +97,11 @@ impl Proxy {
     pub(crate) async fn start(kind: Kind, neighbours: &Neighbours, slips: &[Slip<'_>]) -> Self {
         let address = port();
         let place = |text: &str| {
-            let put = |text: String, (old, new): (&str, String)| text.replace(old, &new);
-            [
-                ("127.0.0.1:9192", neighbours.entrance.to_string()),
-                (":10000", format!(":{}", address.port())),
-                ("127.0.0.1:8000", neighbours.upstream.to_string()),
-            ]
-            .into_iter()
-            .chain(slips.iter().map(|(old, new)| (*old, (*new).to_owned())))
-            .fold(text.to_owned(), put)
+            let put = |text: String, (old, new): &(&str, &str)| text.replace(old, new);
+            let [entrance, listen, upstream] =
+                [neighbours.entrance.to_string(), format!(":{}", address.port()), neighbours.upstream.to_string()];
+            let addresses = [("127.0.0.1:9192", &*entrance), (":10000", &listen), ("127.0.0.1:8000", &upstream)];
+            slips.iter().chain(&addresses).fold(text.to_owned(), put)
         };
         let directory = scratch(kind.dialect());
         let process = Process::start(kind.command(&directory, place), &directory.join("log"));
