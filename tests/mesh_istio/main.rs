@@ -32,6 +32,9 @@ mod plane;
 #[path = "../support/private_network.rs"]
 #[expect(dead_code, reason = "no certificates in files here")]
 mod private_network;
+#[path = "../support/program.rs"]
+#[expect(dead_code, reason = "programs without input")]
+mod program;
 mod proxy;
 #[path = "../support/raw_http.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
@@ -47,8 +50,18 @@ mod secrets;
 #[path = "../support/server.rs"]
 #[expect(dead_code, reason = "signals and health are tested elsewhere")]
 mod server;
+#[path = "../bypass/suite.rs"]
+#[expect(dead_code, reason = "the suite itself is tested elsewhere")]
+mod suite;
 mod traps;
+mod tricks;
 #[path = "../support/upstream.rs"]
 #[expect(dead_code, reason = "bodies are tested elsewhere")]
 mod upstream;
+#[path = "../bypass/upstreams.rs"]
+#[expect(dead_code, reason = "the suite itself is tested elsewhere")]
+mod upstreams;
 mod world;
+
+/// The host that the bypass suite attacks.
+const HOST: &str = "paths.example.com";
