@@ -244,9 +244,12 @@ fn istio(role: &str, listeners: &[Value]) -> Value {
     let active = |listener: &Value| json!({"active_state": {"listener": listener}});
     let within = json!({"name": "main", "load_assignment": {"endpoints": [{"lb_endpoints": [
         {"endpoint": {"address": {"envoy_internal_address": {"server_listener_name": "main"}}}}]}]}});
+    let agent = json!({"name": "agent", "type": "STATIC", "load_assignment": {"endpoints": [{"lb_endpoints": [
+        {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 15020}}}}]}]}});
     json!({"configs": [
         {"@type": kind("BootstrapConfigDump"), "bootstrap": {"node": {"id": format!("{role}~10.0.0.1~orders.shop")}}},
-        {"@type": kind("ClustersConfigDump"), "dynamic_active_clusters": [{"cluster": within}]},
+        {"@type": kind("ClustersConfigDump"), "dynamic_active_clusters": [{"cluster": within}, {"cluster": agent},
+            {"cluster": {"name": "BlackHoleCluster", "connect_timeout": "10s"}}]},
         {"@type": kind("ListenersConfigDump"), "dynamic_listeners": listeners.iter().map(active).collect::<Vec<_>>()},
     ]})
 }
@@ -262,12 +265,45 @@ fn unchecked(more: Value, cluster: &str) -> Value {
     listener
 }
 
+/// The rules that a listener of a proxy of Istio breaks.
+fn broken(role: &str, listener: Value) -> Vec<Rule> {
+    examine(&istio(role, &[listener])).unwrap().iter().map(|finding| finding.rule).collect()
+}
+
+#[test]
+fn the_pages_of_istios_agent_are_no_api() {
+    let listener = |prefix: &str, cluster: &str| {
+        let mut listener = unchecked(json!({}), cluster);
+        let route = "/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes/0/match";
+        *listener.pointer_mut(route).unwrap() = json!({"prefix": prefix});
+        listener
+    };
+    assert_eq!(broken("sidecar", listener("/healthz/ready", "agent")), []);
+    assert_eq!(broken("sidecar", listener("/", "agent")), [Rule::NoCheck]);
+    assert_eq!(broken("sidecar", listener("/healthz/ready", "api")), [Rule::NoCheck]);
+    assert_eq!(broken("~", listener("/healthz/ready", "agent")), [Rule::NoCheck]);
+}
+
+#[test]
+fn connections_that_somebody_is_asked_about_or_that_lead_nowhere_are_no_way_in() {
+    let chain = |cluster: &str, before: Value| {
+        let kind = |name: &str| format!("type.googleapis.com/envoy.extensions.filters.network.{name}");
+        let proxy = json!({"typed_config": {"@type": kind("tcp_proxy.v3.TcpProxy"), "cluster": cluster}});
+        let mut check = json!({"@type": kind("ext_authz.v3.ExtAuthz")});
+        check.as_object_mut().unwrap().extend(before.as_object().cloned().unwrap_or_default());
+        let check = before.is_object().then(|| json!({"typed_config": check}));
+        let filters: Vec<Value> = check.into_iter().chain([proxy]).collect();
+        json!({"filter_chains": [{"filters": filters}]})
+    };
+    assert_eq!(broken("sidecar", chain("api", Value::Null)), [Rule::NotHttp]);
+    assert_eq!(broken("sidecar", chain("BlackHoleCluster", Value::Null)), []);
+    assert_eq!(broken("sidecar", chain("api", json!({}))), []);
+    assert_eq!(broken("sidecar", chain("api", json!({"failure_mode_allow": true}))), [Rule::NotHttp]);
+}
+
 #[test]
 fn what_a_workload_of_istio_sends_is_checked_where_it_arrives() {
-    let rules = |role: &str, more: Value, cluster: &str| {
-        let findings = examine(&istio(role, &[unchecked(more, cluster)])).unwrap();
-        findings.iter().map(|finding| finding.rule).collect::<Vec<_>>()
-    };
+    let rules = |role: &str, more: Value, cluster: &str| broken(role, unchecked(more, cluster));
     let outbound = json!({"traffic_direction": "OUTBOUND"});
     assert_eq!(rules("sidecar", outbound.clone(), "api"), []);
     assert_eq!(rules("sidecar", json!({"traffic_direction": "INBOUND"}), "api"), [Rule::NoCheck]);
@@ -277,10 +313,7 @@ fn what_a_workload_of_istio_sends_is_checked_where_it_arrives() {
 
 #[test]
 fn a_way_from_one_listener_to_another_of_the_same_proxy_is_no_way_in() {
-    let rules = |listener: Value| {
-        let findings = examine(&istio("waypoint", &[listener])).unwrap();
-        findings.iter().map(|finding| finding.rule).collect::<Vec<_>>()
-    };
+    let rules = |listener: Value| broken("waypoint", listener);
     assert_eq!(rules(unchecked(json!({}), "main")), []);
     assert_eq!(rules(unchecked(json!({"internal_listener": {}}), "api")), [Rule::NoCheck]);
     let tcp = json!({"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"});

@@ -66,12 +66,27 @@ fn addresses<'a>(cluster: &Node<'a>) -> Vec<Node<'a>> {
     endpoints.filter_map(|endpoint| endpoint.at(&["endpoint", "address"])).collect()
 }
 
+/// Whether a cluster is the agent that Istio has beside each proxy, which tells of its health and collects metrics.
+pub(super) fn is_agent(name: &str, config: &Config<'_>) -> bool {
+    let addresses = config.clusters.get(name).map(addresses).unwrap_or_default();
+    let is_here =
+        |address: &Node<'_>| address.field("socket_address").is_some_and(|socket| is_loopback(socket.text("address")));
+    config.is_of_istio() && name == "agent" && !addresses.is_empty() && addresses.iter().all(is_here)
+}
+
 /// Whether a cluster is the proxy's own admin port, and nothing else.
 pub(super) fn is_admin(name: &str, config: &Config<'_>) -> bool {
     let Some(admin) = config.admin.as_ref().and_then(|admin| admin.field("address")) else { return false };
     let Some(cluster) = config.clusters.get(name) else { return false };
     let addresses = addresses(cluster);
     !addresses.is_empty() && addresses.iter().all(|address| is_same(address, &admin))
+}
+
+/// Whether a cluster has nobody, now or later.
+pub(super) fn leads_nowhere(name: &str, config: &Config<'_>) -> bool {
+    let Some(cluster) = config.clusters.get(name) else { return false };
+    let is_static = matches!(cluster.text("type"), "" | "STATIC") && cluster.field("cluster_type").is_none();
+    is_static && addresses(cluster).is_empty()
 }
 
 /// Whether a cluster is listeners of the same proxy, and nothing else.

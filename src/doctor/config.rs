@@ -16,8 +16,8 @@ pub(super) struct Config<'a> {
     /// Filters that a listener names.
     pub(super) filters: HashMap<&'a str, Node<'a>>,
     pub(super) admin: Option<Node<'a>>,
-    /// It stands beside one workload of Istio, and takes requests of others as well as that one's own.
-    is_sidecar: bool,
+    /// What it is in Istio: `sidecar`, `router`, `waypoint`; empty elsewhere.
+    role: &'a str,
     /// Whether clusters that are not here do not exist: not so where a server delivers more.
     pub(super) whole: bool,
 }
@@ -46,14 +46,19 @@ impl<'a> Config<'a> {
             routes: HashMap::new(),
             filters: HashMap::new(),
             admin: None,
-            is_sidecar: false,
+            role: "",
             whole: false,
         }
     }
 
-    /// Whether a listener is for what the workload itself sends: its requests are checked where they arrive.
+    /// Whether Istio runs it.
+    pub(super) const fn is_of_istio(&self) -> bool {
+        !self.role.is_empty()
+    }
+
+    /// Whether a listener is for what the workload beside the proxy sends: its requests are checked where they arrive.
     pub(super) fn is_own_way_out(&self, listener: &Node<'_>) -> bool {
-        self.is_sidecar && listener.text("traffic_direction") == "OUTBOUND"
+        self.role == "sidecar" && listener.text("traffic_direction") == "OUTBOUND"
     }
 
     fn bootstrap(&mut self, root: &Node<'a>) {
@@ -71,7 +76,7 @@ impl<'a> Config<'a> {
             "BootstrapConfigDump" => {
                 self.admin = dump.at(&["bootstrap", "admin"]);
                 let node = dump.at(&["bootstrap", "node"]);
-                self.is_sidecar = node.is_some_and(|node| node.text("id").starts_with("sidecar~"));
+                self.role = node.and_then(|node| node.text("id").split_once('~')).map_or("", |(role, _)| role);
             }
             "ListenersConfigDump" => {
                 let fixed = dump.list("static_listeners").into_iter().filter_map(|entry| entry.field("listener"));

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::cluster;
 use super::config::Config;
 use super::filters::{self, Chain};
 use super::node::Node;
@@ -60,7 +61,9 @@ fn examine_chain(
                 examine_manager((&manager, is_certified(listener, chain)), (config, place), findings);
             }
             // What comes to a listener within the proxy has come through another one, or is on its way out.
-            Some(("TcpProxy", _)) if listener.field("internal_listener").is_some() => {}
+            Some(("TcpProxy", _)) if listener.field("internal_listener").is_some() || asks_about_connections(chain) => {
+            }
+            Some(("TcpProxy", proxy)) if cluster::leads_nowhere(proxy.text("cluster"), config) => {}
             Some(("TcpProxy", proxy)) => {
                 let found = format!("connections go to cluster `{}` as they are", proxy.text("cluster"));
                 findings.add(Rule::NotHttp, (place, &filter, ""), found);
@@ -68,6 +71,15 @@ fn examine_chain(
             Some(_) | None => {}
         }
     }
+}
+
+/// Whether an authorizer is asked about each connection; one of requests refuses what is none.
+fn asks_about_connections(chain: &Node<'_>) -> bool {
+    chain
+        .list("filters")
+        .iter()
+        .filter_map(|filter| filter.typed("typed_config"))
+        .any(|(kind, settings)| kind == "ExtAuthz" && !settings.is_on("failure_mode_allow"))
 }
 
 fn examine_manager(

@@ -19,17 +19,25 @@ fn routes<'a>(manager: &Node<'a>, config: &Config<'a>) -> Option<Node<'a>> {
     manager.field("route_config").or_else(|| config.routes.get(delivered?).cloned())
 }
 
-/// Whether requests can reach an upstream, as far as is seen. Answers of the proxy's own and single pages of its admin port,
-/// which health checks and monitoring are given, are none; nor is another listener of the proxy, which is looked at itself.
+/// What Istio lets health checks and monitoring see, by its beginning.
+const PAGES: [&str; 3] = ["/healthz/ready", "/metrics", "/stats/prometheus"];
+
+/// Whether requests can reach an upstream, as far as is seen. Answers of the proxy's own and single pages of its admin port
+/// or of Istio's agent, which health checks and monitoring are given, are none; nor is another listener of the proxy, which
+/// is looked at itself.
 pub(super) fn lead_anywhere(manager: &Node<'_>, config: &Config<'_>) -> bool {
     let Some(routes) = routes(manager, config) else { return true };
     let hosts = routes.list("virtual_hosts");
     hosts.iter().any(|host| host.field("matcher").is_some())
         || hosts.iter().flat_map(|host| host.list("routes")).any(|route| {
             let Some(action) = route.field("route") else { return false };
-            let is_page = route.at(&["match", "path"]).is_some();
+            let condition = route.field("match");
+            let is_page = condition.is_some_and(|condition| {
+                condition.field("path").is_some() || PAGES.contains(&condition.text("prefix"))
+            });
             let cluster = action.text("cluster");
-            !(is_page && cluster::is_admin(cluster, config) || cluster::is_within(cluster, config))
+            let is_own = cluster::is_admin(cluster, config) || cluster::is_agent(cluster, config);
+            !(is_page && is_own || cluster::is_within(cluster, config))
         })
 }
 

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use serde_json::json;
 
 use crate::edge::Edge;
-use crate::modes::{Mode, client};
+use crate::modes::{Mode, client, gateway_pod, inbound};
 use crate::plane::documents;
 use crate::private_network::inside;
+use crate::proxy::{Proxy, Workload};
 use crate::raw_http::Ask;
 use crate::world::{HOST, World};
 
@@ -171,5 +172,54 @@ fn the_doctor_finds_nothing_in_the_examples_but_what_the_hardening_mends() {
         for mode in &world.modes {
             world.becomes(mode.at(), &sly, "200").await;
         }
+    });
+}
+
+/// As in a cluster, where traffic is redirected. Nobody does that here, so no request is sent.
+#[test]
+fn the_doctor_finds_no_more_in_a_sidecar_as_it_is_in_a_cluster() {
+    inside(async || {
+        let world = World::shared().await;
+        let _running = world.running.read().await;
+        let namespace = "redirected";
+        let own = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        world.plane.apply(&own).await;
+        for mut object in documents("examples/istio/sidecar.yaml") {
+            object["metadata"]["namespace"] = json!(namespace);
+            world.plane.apply(&object).await;
+        }
+        let mut workload = Workload::new("sidecar", (namespace, "api"), json!({"app": "orders"}));
+        workload.interception = "REDIRECT";
+        gateway_pod(&world.plane, &workload, ("http", 8080)).await;
+        let proxy = Proxy::start(&workload, &world.plane).await;
+        proxy.sees("virtualInbound").await;
+        proxy.accepted_everything().await;
+        let found = proxy.doctor().await;
+        let rules: BTreeSet<_> = found.iter().map(|finding| finding.split(':').next().unwrap()).collect();
+        assert_eq!(rules, BTreeSet::from(["escaped-slashes", "mutations-unchecked", "remote-address", "underscores"]));
+    });
+}
+
+/// A port that is declared as TCP: what comes there is no request to Istio, so Entrance is told of no request, and refuses.
+#[test]
+fn a_port_whose_requests_istio_does_not_read_stays_shut() {
+    inside(async || {
+        let world = World::shared().await;
+        let _running = world.running.read().await;
+        let workload = Workload::new("sidecar", ("shop", "raw"), json!({"app": "raw"}));
+        let mut port = inbound(&workload, ("127.0.1.7", world.upstream.address), "entrance-sidecar");
+        let address = "127.0.1.7:8080".parse().unwrap();
+        port["spec"]["ingress"][0]["port"] = json!({"number": 8080, "name": "tcp", "protocol": "TCP"});
+        world.plane.apply(&port).await;
+        let proxy = Proxy::start(&workload, &world.plane).await;
+        world.becomes(("nobody is asked", address), &Ask::get(HOST, "/orders/7"), "200").await;
+        let found = proxy.doctor().await;
+        assert!(found.iter().any(|finding| finding.starts_with("not-http")), "{found:#?}");
+        let mut policy = documents("examples/istio/sidecar.yaml").remove(3);
+        policy["metadata"]["name"] = json!("raw");
+        policy["spec"]["selector"]["matchLabels"] = workload.labels;
+        world.plane.apply(&policy).await;
+        world.becomes(("Entrance is asked", address), &world.allowed(), "closed").await;
+        assert_eq!(proxy.doctor().await, Vec::<String>::new());
     });
 }

@@ -21,13 +21,15 @@ pub(crate) struct Workload {
     pub(crate) labels: Value,
     /// Its address, with which nothing is done but to tell it from others. An address of an endpoint would make it that.
     pub(crate) address: String,
+    /// How traffic comes to a sidecar: `NONE`, since nobody redirects it here.
+    pub(crate) interception: &'static str,
 }
 
 impl Workload {
     pub(crate) fn new(role: &'static str, (namespace, name): (&'static str, &'static str), labels: Value) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(2);
         let address = format!("10.9.0.{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        Self { role, name, namespace, labels, address }
+        Self { role, name, namespace, labels, address, interception: "NONE" }
     }
 
     fn node(&self) -> Value {
@@ -37,7 +39,7 @@ impl Workload {
         let mut metadata =
             json!({"NAMESPACE": namespace, "LABELS": labels, "CLUSTER_ID": "Kubernetes", "ISTIO_VERSION": version});
         if *role == "sidecar" {
-            metadata["INTERCEPTION_MODE"] = json!("NONE");
+            metadata["INTERCEPTION_MODE"] = json!(self.interception);
         }
         let id = format!("{role}~{address}~{name}-0.{namespace}~{namespace}.svc.cluster.local");
         json!({"id": id, "cluster": name, "metadata": metadata})
