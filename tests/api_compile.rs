@@ -1,4 +1,5 @@
-//! What the compiler says of resources, and what a broken part takes along: every row of `cases/resources.yaml`.
+//! What the compiler says of resources, and what a broken part takes along: every row of `cases/resources.yaml`; and which
+//! hosts targets come to: every row of `cases/targets.yaml`; and which routes are left open: `cases/guards.yaml`.
 //!
 //! Each row is compiled twice, by a fresh compiler and by one that compiled all rows before: state is a function of the
 //! set of objects, not of what was there before.
@@ -26,11 +27,18 @@ struct Row {
     settings: Settings,
     faults: Vec<String>,
     answers: BTreeMap<String, String>,
+    /// All hosts that have rules.
+    hosts: Option<Vec<String>>,
 }
 
 fn rows() -> Vec<Row> {
-    let table = yaml(include_str!("cases/resources.yaml"));
-    table["cases"].as_array().unwrap().iter().map(|case| row(&table["base"], case)).collect()
+    let tables =
+        [include_str!("cases/resources.yaml"), include_str!("cases/targets.yaml"), include_str!("cases/guards.yaml")];
+    let tables = tables.map(yaml);
+    let rows = |table: &Value| -> Vec<Row> {
+        table["cases"].as_array().unwrap().iter().map(|case| row(&table["base"], case)).collect()
+    };
+    tables.iter().flat_map(rows).collect()
 }
 
 fn row(base: &Value, case: &Value) -> Row {
@@ -52,6 +60,7 @@ fn row(base: &Value, case: &Value) -> Row {
         settings: settings(case),
         faults: texts(&case["faults"]),
         answers: answers.collect(),
+        hosts: case["hosts"].is_array().then(|| texts(&case["hosts"])),
     }
 }
 
@@ -108,6 +117,10 @@ fn check(row: &Row, compiled: &Compiled, by: &str) {
     let same =
         found.len() == row.faults.len() && found.iter().zip(&row.faults).all(|(found, wanted)| fits(found, wanted));
     assert!(same, "{} ({by}): faults\n{found:#?}\nbut wanted\n{:#?}", row.name, row.faults);
+    if let Some(wanted) = &row.hosts {
+        let hosts: Vec<String> = compiled.snapshot.tables().iter().map(|(host, _)| host.to_string()).collect();
+        assert_eq!(hosts, *wanted, "{} ({by}): hosts", row.name);
+    }
     for (ask, wanted) in &row.answers {
         let (method, rest) = ask.split_once(' ').unwrap();
         let (host, path) = rest.split_at(rest.find('/').unwrap());

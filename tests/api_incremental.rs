@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::indexing_slicing, reason = "a missing member fails the test")]
 
+#[path = "support/attached_world.rs"]
+mod attached_world;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -96,8 +99,12 @@ fn revocation() -> impl Strategy<Value = Value> {
 fn edit() -> impl Strategy<Value = Edit> {
     let kinds = select(vec![Kind::AccessPolicy, Kind::EntraApplication, Kind::AccessGrant, Kind::TokenRevocation]);
     let gone = (kinds, namespace(), select(&["p", "q", "r", "api", "g"][..]));
+    let lost = (attached_world::kind(), namespace(), attached_world::name());
     prop_oneof![
         6 => policy().prop_map(Edit::Put),
+        6 => attached_world::policy().prop_map(Edit::Put),
+        6 => attached_world::object().prop_map(Edit::Put),
+        2 => lost.prop_map(|(kind, namespace, name)| Edit::Remove(kind, namespace, name)),
         2 => application().prop_map(Edit::Put),
         1 => grant().prop_map(Edit::Put),
         1 => revocation().prop_map(Edit::Put),
@@ -137,5 +144,36 @@ proptest! {
             prop_assert_eq!(told(&now), told(&fresh));
             prop_assert_eq!(now.revocations.len(), fresh.revocations.len());
         }
+    }
+
+    #[test]
+    fn neither_order_nor_strangers_matter_to_what_is_attached(
+        bodies in collection::vec(prop_oneof![2 => attached_world::object(), 1 => attached_world::policy()], 1..16),
+        stranger in attached_world::object(),
+        number in 0..3_usize,
+    ) {
+        let compiled = |resources: &Resources| Compiler::default().compile(resources, &settings(number));
+        let mut resources = Resources::new();
+        bodies.iter().for_each(|body| drop(resources.put(object(body))));
+        let first = compiled(&resources);
+
+        // They come the other way round, one by one, and each is looked at before the next.
+        let (mut used, mut again) = (Compiler::default(), Resources::new());
+        let mut last = used.compile(&again, &settings(number));
+        for object in bodies.iter().rev().map(object) {
+            if again.get(&object.id).is_none() {
+                again.put(object);
+            }
+            last = used.compile(&again, &settings(number));
+        }
+        prop_assert_eq!(told(&last), told(&first));
+
+        // Nobody is attached to anything in that namespace, and nothing there leads to another.
+        let mut stranger = stranger;
+        stranger["metadata"]["namespace"] = json!("z");
+        resources.put(object(&stranger));
+        let second = compiled(&resources);
+        prop_assert_eq!(told(&second).1, told(&first).1);
+        prop_assert_eq!(second.faults.len(), first.faults.len());
     }
 }

@@ -331,3 +331,27 @@ async fn keys_are_discovered_without_a_file() {
     let anonymous = run(["check", "--policies", &policies, "--url", "https://orders.example.com/healthz"]);
     assert_eq!((anonymous.code, emulator.stats().metadata), (0, before), "no token, no question");
 }
+
+#[test]
+fn what_a_policy_is_attached_to_counts_offline_too() {
+    let scene = Scene::new();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/gateway-api");
+    let decide = |policies: &str, url: &str| {
+        let ran = scene.check(policies, &["--url", url, "-o", "json"], None);
+        let report = ran.json();
+        (report["reason"].as_str().unwrap().to_owned(), report["policy"].clone(), ran.err)
+    };
+    let (reason, policy, told) = decide(example, "https://orders.example.com/orders/7");
+    assert_eq!((&*reason, policy, &*told), ("token_missing", json!("shop/orders"), ""));
+    let (reason, ..) = decide(example, "https://other.example.com/orders/7");
+    assert_eq!(reason, "no_policy_for_host");
+
+    // Without its route the policy counts for nothing, and says so with its place.
+    let alone = scene.policies(&fs::read_to_string(format!("{example}/policy.yaml")).unwrap());
+    let (reason, policy, told) = decide(&alone, "https://orders.example.com/healthz");
+    assert_eq!((&*reason, policy), ("no_policy_for_host", Value::Null));
+    assert!(
+        told.contains("policy.yaml:15:5: AccessPolicy shop/orders: spec.targetRefs[0]: refers to HTTPRoute"),
+        "{told}"
+    );
+}

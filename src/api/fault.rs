@@ -78,11 +78,15 @@ pub enum About {
     Invalid,
     /// What it refers to is absent, invalid or not permitted.
     Reference,
+    /// A resource that a policy is attached to is absent, or gives it no host.
+    Target,
     /// A host belongs to somebody else.
     Host {
         /// The policy that was first; `None`: the host is pinned to another namespace.
         winner: Option<PolicyId>,
     },
+    /// Requests that a policy is about are not put to any authorizer.
+    Bypass,
 }
 
 /// One thing that is wrong.
@@ -128,6 +132,11 @@ impl<'o> Faults<'o> {
         self.put(path, problem, About::Reference);
     }
 
+    /// One more, about what the resource is attached to.
+    pub fn add_target(&self, path: FieldPath, problem: impl Into<Box<str>>) {
+        self.put(path, problem, About::Target);
+    }
+
     /// One that was found elsewhere.
     pub fn again(&self, fault: Fault) {
         self.found.borrow_mut().push(fault);
@@ -135,6 +144,12 @@ impl<'o> Faults<'o> {
 
     fn put(&self, path: FieldPath, problem: impl Into<Box<str>>, about: About) {
         self.found.borrow_mut().push(Fault { object: self.object.clone(), path, problem: problem.into(), about });
+    }
+
+    /// The resource.
+    #[must_use]
+    pub const fn object(&self) -> &'o ObjectId {
+        self.object
     }
 
     /// How many were found so far: what is read between two counts is sound if they are equal.

@@ -18,6 +18,7 @@ use super::compile::{Scope, Settings};
 use super::fault::{About, Fault, FieldPath};
 use super::object::{Kind, ObjectId};
 use super::policy::ReadPolicy;
+use super::scopes::Scopes;
 
 type Pins = BTreeMap<HostPattern, Arc<str>>;
 
@@ -36,6 +37,7 @@ pub(super) struct Hosts {
     /// What is wrong on a host, if anything is.
     faults: BTreeMap<HostPattern, Vec<Fault>>,
     touched: HashSet<HostPattern, RandomState>,
+    scopes: Scopes,
     snapshot: Arc<Snapshot>,
 }
 
@@ -55,26 +57,28 @@ impl Hosts {
         if !concerns(read, &self.scope) {
             return;
         }
-        for host in &read.hosts {
+        self.scopes.enter(read);
+        for host in claimed(read, &self.scope) {
             let by = self.named.entry(host.clone()).or_default();
             let at = by.partition_point(|other| other.policy.id() < read.policy.id());
             by.insert(at, Arc::clone(read));
             self.touched.insert(host.clone());
         }
-        if read.host_poison.is_some() && read.policy.mode == Mode::Enforce {
+        if read.claims.poison.is_some() && read.policy.mode == Mode::Enforce {
             self.broken.insert(read.policy.id().clone(), Arc::clone(read));
         }
     }
 
     /// A policy leaves.
     pub(super) fn leave(&mut self, read: &Arc<ReadPolicy>) {
-        for host in &read.hosts {
+        for host in claimed(read, &self.scope) {
             if let Some(by) = self.named.get_mut(host) {
                 by.retain(|other| !Arc::ptr_eq(other, read));
                 self.touched.insert(host.clone());
             }
         }
         self.broken.remove(read.policy.id());
+        self.scopes.leave(read);
     }
 
     /// What stands on all hosts now.
@@ -86,8 +90,9 @@ impl Hosts {
         }
         let touched = std::mem::take(&mut self.touched);
         let changes: Vec<Change> = touched.into_iter().filter_map(|host| self.sort_out(host)).collect();
-        if !changes.is_empty() {
-            self.snapshot = Arc::new(self.snapshot.amended(changes));
+        let (scopes, others) = self.scopes.settle();
+        if !changes.is_empty() || others {
+            self.snapshot = Arc::new(self.snapshot.amended(changes).scoped(scopes));
         }
         Arc::clone(&self.snapshot)
     }
@@ -128,7 +133,7 @@ impl Hosts {
         let mut faults = Vec::new();
         for read in by {
             match &owner {
-                Some(owner) if !owns(read) => faults.push(elsewhere(read, host, owner)),
+                Some(owner) if !owns(read) => faults.extend(elsewhere(read, host, owner)),
                 Some(_) | None => policies.push(Arc::clone(&read.policy)),
             }
         }
@@ -180,12 +185,21 @@ fn concerns(read: &ReadPolicy, scope: &Scope) -> bool {
     }
 }
 
+/// The hosts that a policy speaks for where this is enforced.
+fn claimed<'r>(read: &'r ReadPolicy, scope: &Scope) -> impl Iterator<Item = &'r HostPattern> {
+    let inside = match scope {
+        Scope::Gateway => &[][..],
+        Scope::Workload { .. } => &read.claims.inside,
+    };
+    read.claims.hosts.iter().chain(inside)
+}
+
 /// A broken host takes along every host of its namespace, since any of them may have been meant. A policy that only
 /// records takes nothing along. Which of several reasons is told does not depend on chance: that of the first.
 fn spoiled(broken: &BTreeMap<PolicyId, Arc<ReadPolicy>>) -> BTreeMap<Arc<str>, Poison> {
     let mut spoiled = BTreeMap::new();
     for (id, read) in broken {
-        if let Some(poison) = &read.host_poison {
+        if let Some(poison) = &read.claims.poison {
             spoiled.entry(Arc::clone(&id.namespace)).or_insert_with(|| poison.clone());
         }
     }
@@ -216,7 +230,8 @@ fn pinned<'a>(host: &HostPattern, pins: &'a Pins) -> Option<&'a str> {
     parents.into_iter().find_map(|parent| pins.get(&HostPattern::Wildcard(parent.into()))).map(|namespace| &**namespace)
 }
 
-fn elsewhere(read: &ReadPolicy, host: &HostPattern, owner: &Owner<'_>) -> Fault {
+/// One fault for each field that the host comes from.
+fn elsewhere(read: &ReadPolicy, host: &HostPattern, owner: &Owner<'_>) -> Vec<Fault> {
     let id = read.policy.id();
     let how = match owner.by {
         Some(first) => format!("by the older policy `{}`", first.id),
@@ -227,6 +242,11 @@ fn elsewhere(read: &ReadPolicy, host: &HostPattern, owner: &Owner<'_>) -> Fault 
         owner.namespace
     );
     let winner = owner.by.map(|first| first.id.clone());
-    let path = FieldPath::root().field("spec").field("hosts");
-    Fault { object: object(id), path, problem: problem.into(), about: About::Host { winner } }
+    let fault = |path| Fault {
+        object: object(id),
+        path,
+        problem: problem.as_str().into(),
+        about: About::Host { winner: winner.clone() },
+    };
+    read.claims.places(host).into_iter().map(fault).collect()
 }

@@ -39,7 +39,15 @@ pub fn remarks(object: &Object, resources: &Resources, compiled: &Compiled) -> V
             all
         }
         Kind::AccessGrant => of_grant(object, resources),
-        Kind::EntraApplication | Kind::TokenRevocation | Kind::ConfigMap | Kind::ReferenceGrant => Vec::new(),
+        Kind::EntraApplication
+        | Kind::TokenRevocation
+        | Kind::ConfigMap
+        | Kind::ReferenceGrant
+        | Kind::HttpRoute
+        | Kind::GrpcRoute
+        | Kind::Gateway
+        | Kind::Service
+        | Kind::SecurityPolicy => Vec::new(),
     }
 }
 

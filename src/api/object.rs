@@ -15,6 +15,10 @@ use super::fault::FieldPath;
 pub const GROUP: &str = "entrance.dev";
 /// Their version.
 pub const VERSION: &str = "v1alpha1";
+/// The group of the Gateway API.
+pub const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
+/// The group of Envoy Gateway.
+pub const ENVOY_GATEWAY_GROUP: &str = "gateway.envoyproxy.io";
 /// The namespace of an object that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
@@ -33,6 +37,16 @@ pub enum Kind {
     ConfigMap,
     /// `gateway.networking.k8s.io` `ReferenceGrant`, for an `applicationRef` to another namespace.
     ReferenceGrant,
+    /// `gateway.networking.k8s.io` `HTTPRoute`, for `targetRefs`.
+    HttpRoute,
+    /// `gateway.networking.k8s.io` `GRPCRoute`, for `targetRefs`.
+    GrpcRoute,
+    /// `gateway.networking.k8s.io` `Gateway`, for `targetRefs` and the routes that they name.
+    Gateway,
+    /// `v1` `Service`, for `targetRefs`.
+    Service,
+    /// `gateway.envoyproxy.io` `SecurityPolicy`, to see which routes are put to an authorizer.
+    SecurityPolicy,
 }
 
 impl Kind {
@@ -55,7 +69,12 @@ impl Kind {
             )
             .into()),
             ("", "ConfigMap") => Ok(Some(Self::ConfigMap)),
-            ("gateway.networking.k8s.io", "ReferenceGrant") => Ok(Some(Self::ReferenceGrant)),
+            ("", "Service") => Ok(Some(Self::Service)),
+            (GATEWAY_GROUP, "ReferenceGrant") => Ok(Some(Self::ReferenceGrant)),
+            (GATEWAY_GROUP, "HTTPRoute") => Ok(Some(Self::HttpRoute)),
+            (GATEWAY_GROUP, "GRPCRoute") => Ok(Some(Self::GrpcRoute)),
+            (GATEWAY_GROUP, "Gateway") => Ok(Some(Self::Gateway)),
+            (ENVOY_GATEWAY_GROUP, "SecurityPolicy") => Ok(Some(Self::SecurityPolicy)),
             (_, _) => Ok(None),
         }
     }
@@ -70,6 +89,11 @@ impl Kind {
             Self::TokenRevocation => "TokenRevocation",
             Self::ConfigMap => "ConfigMap",
             Self::ReferenceGrant => "ReferenceGrant",
+            Self::HttpRoute => "HTTPRoute",
+            Self::GrpcRoute => "GRPCRoute",
+            Self::Gateway => "Gateway",
+            Self::Service => "Service",
+            Self::SecurityPolicy => "SecurityPolicy",
         }
     }
 }

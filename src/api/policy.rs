@@ -1,4 +1,4 @@
-//! `AccessPolicy`: hosts, routes, and who may use them.
+//! `AccessPolicy`: its routes, and who may use them where.
 //!
 //! Nothing broken is dropped. A broken entry poisons its route, a broken guardrail every route that asks for a token, a
 //! broken path or an unknown field the policy on all its hosts, and a broken host every host of the namespace, since
@@ -13,7 +13,6 @@ use serde_json::Value;
 
 use crate::policy::clause::MAX_ENTRIES;
 use crate::policy::grant::Grant;
-use crate::policy::host::HostPattern;
 use crate::policy::method::is_method;
 use crate::policy::rules::{
     Access, Entry, GroupOverage, Methods, Mode, Poison, Policy, PolicyId, Preflight, Route, Seniority,
@@ -21,13 +20,13 @@ use crate::policy::rules::{
 use crate::policy::template::{MAX_TEMPLATE, PathTemplate, Segment};
 
 use super::application::Application;
+use super::claim::{self, Claims};
 use super::entry;
 use super::fault::{Fault, Faults};
 use super::object::{Object, ObjectId};
 use super::read::Node;
+use super::topology::Reached;
 
-/// Hosts of one policy.
-pub const HOSTS: RangeInclusive<usize> = 1..=64;
 /// Routes of one policy.
 pub const ROUTES: RangeInclusive<usize> = 0..=256;
 /// Methods of one route.
@@ -37,7 +36,7 @@ pub const LABELS: RangeInclusive<usize> = 1..=16;
 /// Longest name of a route, in bytes.
 pub const ROUTE_NAME: usize = 63;
 
-const FIELDS: [&str; 7] = ["applicationRef", "hosts", "selector", "mode", "preflight", "deny", "routes"];
+const FIELDS: [&str; 8] = ["applicationRef", "hosts", "targetRefs", "selector", "mode", "preflight", "deny", "routes"];
 const ROUTE_FIELDS: [&str; 6] = ["name", "path", "methods", "allow", "deny", "anonymous"];
 
 /// A policy as it was read: what can be enforced of it, and where.
@@ -45,12 +44,12 @@ const ROUTE_FIELDS: [&str; 6] = ["name", "path", "methods", "allow", "deny", "an
 pub struct ReadPolicy {
     /// The rules, poisoned where they are broken.
     pub policy: Arc<Policy>,
-    /// The hosts that it names, without the broken ones.
-    pub hosts: Vec<HostPattern>,
+    /// The application that it refers to, if the reference itself is sound and permitted.
+    pub target: Option<ObjectId>,
+    /// The hosts that it speaks for, without the broken ones.
+    pub claims: Claims,
     /// Which sidecars enforce it; `None`: every gateway does.
     pub selector: Option<Selector>,
-    /// A host of it is broken.
-    pub host_poison: Option<Poison>,
     /// Everything that is wrong with it.
     pub faults: Vec<Fault>,
 }
@@ -75,7 +74,7 @@ impl Selector {
     }
 }
 
-/// What the reference to the application came to.
+/// What the references of a policy came to.
 pub(super) struct Reference<'a> {
     /// The application, if the reference is sound and permitted.
     pub(super) target: Option<&'a ObjectId>,
@@ -87,6 +86,8 @@ pub(super) struct Reference<'a> {
     pub(super) spoiled: bool,
     /// Roles lent inside the policy.
     pub(super) grants: &'a [Grant],
+    /// What its targets come to, if it has sound ones.
+    pub(super) reached: Option<&'a [Reached]>,
 }
 
 /// Reads a policy. Faults of the reference itself are in `faults` already.
@@ -99,7 +100,7 @@ pub(super) fn read(object: &Object, reference: &Reference<'_>, faults: Faults<'_
     // What is wrong up to here concerns the policy as a whole, except a reference that does not resolve.
     let poison = poison(&faults, outside);
     unresolved(&spec, reference);
-    let hosts = hosts(&spec, whole.selector.is_some());
+    let claims = claim::read(&spec, reference.reached, whole.selector.is_some());
     let before = faults.count();
     let deny = entry::list(&spec.field("deny"), reference.application);
     let deny = deny.ok_or_else(|| poison_after(&faults, before));
@@ -116,12 +117,13 @@ pub(super) fn read(object: &Object, reference: &Reference<'_>, faults: Faults<'_
         grants: reference.grants.to_vec(),
         poison: poison.or(of_routes),
     };
-    let (hosts, host_poison) = hosts;
-    ReadPolicy { policy: Arc::new(policy), hosts, selector: whole.selector, host_poison, faults: faults.into_vec() }
+    let target = reference.target.cloned();
+    let (policy, selector) = (Arc::new(policy), whole.selector);
+    ReadPolicy { policy, target, claims, selector, faults: faults.into_vec() }
 }
 
 /// The first fault after so many others, as the reason to deny.
-fn poison(faults: &Faults<'_>, count: usize) -> Option<Poison> {
+pub(super) fn poison(faults: &Faults<'_>, count: usize) -> Option<Poison> {
     faults.first_after(count).map(|fault| Poison(format!("{}: {}", fault.path, fault.problem).into()))
 }
 
@@ -177,30 +179,6 @@ fn unresolved(spec: &Node<'_, '_>, reference: &Reference<'_>) {
         (None, true) => node.reference_fault(format!("refers to {target}, which is invalid; mend that one first")),
         (None, false) => node.reference_fault(format!("refers to {target}, which is not there")),
     }
-}
-
-/// The sound hosts, and what is wrong with the others.
-fn hosts(spec: &Node<'_, '_>, has_selector: bool) -> (Vec<HostPattern>, Option<Poison>) {
-    let (node, before) = (spec.field("hosts"), spec.faults().count());
-    if !node.need("list the hosts, as in [orders.example.com]; [\"*\"] only with a selector") {
-        return (Vec::new(), poison(spec.faults(), before));
-    }
-    let mut hosts = Vec::new();
-    for (at, item) in node.list(&HOSTS).into_iter().flatten().enumerate() {
-        let item = node.item(at, item);
-        if !item.need("write a host") {
-            continue;
-        }
-        match item.parse(512, HostPattern::parse) {
-            Some(HostPattern::Any) if !has_selector => {
-                item.fault("`*` needs a selector, since it would cover the hosts of everybody");
-            }
-            Some(host) if hosts.contains(&host) => item.fault(format!("names `{host}` twice")),
-            Some(host) => hosts.push(host),
-            None => {}
-        }
-    }
-    (hosts, poison(spec.faults(), before))
 }
 
 /// The routes, and what is wrong with them that concerns the whole policy.

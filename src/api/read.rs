@@ -90,6 +90,11 @@ impl<'v, 'p> Node<'v, 'p> {
         self.faults.add_reference(self.path(), problem);
     }
 
+    /// Complains about what the resource is attached to by the value here.
+    pub fn target_fault(&self, problem: impl Into<Box<str>>) {
+        self.faults.add_target(self.path(), problem);
+    }
+
     /// Complains if nothing stands here; `hint` says what to write.
     #[must_use]
     pub fn need(&self, hint: &str) -> bool {

@@ -128,7 +128,7 @@ mod tests {
     fn answers_end_where_their_heads_say() {
         let sized = "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
         assert_eq!(statuses(sized, false), [403]);
-        assert_eq!(statuses(&sized[..sized.len() - 1], true), Vec::<u16>::new());
+        assert_eq!(statuses(sized.strip_suffix('o').unwrap(), true), Vec::<u16>::new());
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
         assert_eq!(statuses(&format!("{chunked}{sized}{chunked}"), false), [200, 403, 200]);
         assert_eq!(

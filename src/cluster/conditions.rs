@@ -3,11 +3,15 @@
 //! Pure. A condition's transition time changes with its status only; a message says what to change.
 
 use crate::api::fault::{About, Fault};
+use crate::api::target::Target;
 use crate::clock::UnixTime;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 /// Longest message, in bytes (Kubernetes' own bound is 32 KiB).
 const MAX_MESSAGE: usize = 1024;
+
+/// The condition of a policy that is not asked about requests which it is about. There only if it is so.
+pub(super) const BYPASSED: &str = "Bypassed";
 
 /// What is known of one object. Two that are equal make the same status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +28,8 @@ pub struct Known {
     pub keys: Option<KeysKnown>,
     /// What it is at the moment, if it begins and ends.
     pub timed: Option<Timed>,
+    /// What it is attached to, if it is a policy.
+    pub targets: Vec<Target>,
 }
 
 /// What a grant or a revocation is at the moment.
@@ -60,21 +66,24 @@ pub enum KeysKnown {
 }
 
 /// A condition before it has a time.
-struct Finding {
-    kind: &'static str,
-    status: &'static str,
-    reason: &'static str,
-    message: String,
+pub(super) struct Finding {
+    pub(super) kind: &'static str,
+    pub(super) status: &'static str,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
 }
 
-/// The conditions of an application or a policy. `before` are those that stand; foreign ones among them are left alone.
+/// The conditions of a resource. `before` are those that stand; foreign ones among them are left alone. `unlisted`: so many
+/// targets have no place among the ancestors.
 #[must_use]
-pub fn conditions(known: &Known, before: &[Condition], now: UnixTime) -> Vec<Condition> {
+pub fn conditions(known: &Known, unlisted: usize, (before, now): (&[Condition], UnixTime)) -> Vec<Condition> {
     let mut findings = vec![accepted(known)];
     findings.extend(known.planes.as_ref().map(|planes| programmed(planes, known.generation)));
     findings.extend(known.keys.as_ref().and_then(keys));
     findings.extend(known.timed.as_ref().map(active));
     findings.extend(conflicted(known));
+    findings.extend(bypassed(known));
+    findings.extend((unlisted > 0).then(|| crowded(unlisted)));
     let dated = findings.into_iter().map(|finding| dated(finding, known.generation, (before, now)));
     let mut conditions: Vec<Condition> = dated.collect();
     // What cannot be told yet is left as it is: a replica that begins must not take back what another one found.
@@ -94,17 +103,26 @@ fn accepted(known: &Known) -> Finding {
     let of = |wanted: fn(&About) -> bool| known.faults.iter().filter(move |fault| wanted(&fault.about));
     let invalid: Vec<&Fault> = of(|about| *about == About::Invalid).collect();
     let references: Vec<&Fault> = of(|about| *about == About::Reference).collect();
+    let targets: Vec<&Fault> = of(|about| *about == About::Target).collect();
     let hosts: Vec<&Fault> = of(|about| matches!(about, About::Host { .. })).collect();
-    let (reason, faults) = match (invalid.is_empty(), references.is_empty(), hosts.is_empty()) {
-        (false, _, _) => ("Invalid", invalid),
-        (true, false, _) => ("RefNotResolved", references),
-        (true, true, false) => ("HostOwnedElsewhere", hosts),
-        (true, true, true) => {
-            let message = "valid".to_owned();
-            return Finding { kind: "Accepted", status: "True", reason: "Accepted", message };
-        }
-    };
-    Finding { kind: "Accepted", status: "False", reason, message: told(&faults) }
+    let worst = [
+        ("Invalid", invalid),
+        ("RefNotResolved", references),
+        ("TargetNotFound", targets),
+        ("HostOwnedElsewhere", hosts),
+    ];
+    match worst.into_iter().find(|(_, faults)| !faults.is_empty()) {
+        Some((reason, faults)) => Finding { kind: "Accepted", status: "False", reason, message: told(&faults) },
+        None => Finding { kind: "Accepted", status: "True", reason: "Accepted", message: "valid".to_owned() },
+    }
+}
+
+fn crowded(unlisted: usize) -> Finding {
+    let message = format!(
+        "`status.ancestors` is full, and has no place for {unlisted} targets; take away what controllers left there \
+         that are gone. What is enforced does not depend on it"
+    );
+    Finding { kind: "AncestorsListed", status: "False", reason: "ListFull", message }
 }
 
 fn conflicted(known: &Known) -> Option<Finding> {
@@ -115,6 +133,12 @@ fn conflicted(known: &Known) -> Option<Finding> {
         reason: "HostOwnedElsewhere",
         message: told(&winners),
     })
+}
+
+fn bypassed(known: &Known) -> Option<Finding> {
+    let open: Vec<&Fault> = known.faults.iter().filter(|fault| fault.about == About::Bypass).collect();
+    let told = || Finding { kind: BYPASSED, status: "True", reason: "RouteUnprotected", message: told(&open) };
+    (!open.is_empty()).then(told)
 }
 
 fn programmed(planes: &Planes, generation: i64) -> Finding {
@@ -138,7 +162,7 @@ fn keys(keys: &KeysKnown) -> Option<Finding> {
 }
 
 /// Every fault with its field, as far as there is room.
-fn told(faults: &[&Fault]) -> String {
+pub(super) fn told(faults: &[&Fault]) -> String {
     let mut message = String::new();
     for (at, fault) in faults.iter().enumerate() {
         let part = format!("{}: {}", fault.path, fault.problem);
@@ -159,7 +183,7 @@ fn bounded(text: &str) -> String {
     if text.len() <= MAX_MESSAGE { text.to_owned() } else { text.get(..end).unwrap_or_default().to_owned() }
 }
 
-fn dated(finding: Finding, generation: i64, (before, now): (&[Condition], UnixTime)) -> Condition {
+pub(super) fn dated(finding: Finding, generation: i64, (before, now): (&[Condition], UnixTime)) -> Condition {
     let same = before.iter().find(|known| known.type_ == finding.kind && known.status == finding.status);
     let at = k8s_openapi::jiff::Timestamp::from_second(now.0).unwrap_or_default();
     Condition {
@@ -244,7 +268,10 @@ mod tests {
             (known(vec![]), "Accepted True Accepted valid"),
             (known(vec![fault(About::Reference), fault(About::Invalid)]), "Accepted False Invalid spec: is wrong"),
             (known(vec![host(), fault(About::Reference)]), "Accepted False RefNotResolved spec: is wrong"),
+            (known(vec![host(), fault(About::Target)]), "Accepted False TargetNotFound spec: is wrong"),
             (known(vec![host()]), "Conflicted True HostOwnedElsewhere spec: is wrong"),
+            (known(vec![fault(About::Bypass)]), "Bypassed True RouteUnprotected spec: is wrong"),
+            (known(vec![fault(About::Bypass)]), "Accepted True Accepted valid"),
             (
                 Known { planes: planes(3, 3, None), ..known(vec![]) },
                 "Programmed True Programmed 3/3 data planes at generation 7",
@@ -268,7 +295,7 @@ mod tests {
             ),
             (Known { timed: Some(timed), ..known(vec![]) }, "Active False Expired over"),
         ] {
-            let all = conditions(&known, &[], UnixTime(0));
+            let all = conditions(&known, 0, (&[], UnixTime(0)));
             let told: Vec<String> =
                 all.iter().map(|one| format!("{} {} {} {}", one.type_, one.status, one.reason, one.message)).collect();
             assert!(told.iter().any(|one| one == wanted), "{wanted}: {told:?}");
@@ -278,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_transition_time_changes_with_the_status_only_and_what_is_unknown_is_left() {
-        let at = |known: &Known, before: &[_], now| conditions(known, before, UnixTime(now));
+        let at = |known: &Known, before: &[_], now| conditions(known, 0, (before, UnixTime(now)));
         let ready = Known { planes: planes(1, 1, None), keys: Some(KeysKnown::Ready(1)), ..Known::default() };
         let first = at(&ready, &[], 10);
         let same = at(&Known { generation: 2, ..ready.clone() }, &first, 20);

@@ -1,16 +1,18 @@
 //! Watches every kind that concerns us and publishes all resources together, whole, after each change.
 //!
 //! One task per kind watches; one task owns the copy and publishes. Nothing is published before every kind was listed
-//! once. A watch that fails is tried again, faster at first, and what is known stands meanwhile.
+//! once. A watch that fails is tried again, faster at first, and what is known stands meanwhile. Kinds of others may be
+//! unknown to the API server, or not permitted: then there is none of them, until that changes.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject};
-use kube::core::GroupVersionKind;
+use kube::core::{GroupVersionKind, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, utils::Backoff, watcher as watch_objects};
 use tokio::sync::{mpsc, watch};
@@ -24,15 +26,21 @@ use crate::clock::{Clock, UnixTime, by_chance};
 use super::document;
 use super::store::{Change, Store};
 
-/// All kinds, in the order in which they matter.
-pub const KINDS: [Kind; 6] = [
+/// The kinds that decisions rest on, in the order in which they matter.
+pub const KINDS: [Kind; 10] = [
     Kind::EntraApplication,
     Kind::AccessPolicy,
     Kind::AccessGrant,
     Kind::TokenRevocation,
     Kind::ConfigMap,
     Kind::ReferenceGrant,
+    Kind::HttpRoute,
+    Kind::GrpcRoute,
+    Kind::Gateway,
+    Kind::Service,
 ];
+/// What only statuses rest on.
+pub const GUARDS: [Kind; 1] = [Kind::SecurityPolicy];
 
 /// ConfigMaps without this label are not looked at.
 pub const JWKS_LABEL: &str = "entrance.dev/jwks=true";
@@ -57,18 +65,21 @@ pub struct Mirrored {
 /// What a watch reports to the copy.
 enum Report {
     Change(Change),
+    /// This account may not read the kind.
+    Forbidden,
     Failing,
 }
 
-/// Watches until `stop` is cancelled; the receiver sees each state.
+/// Watches [`KINDS`] and `more` until `stop` is cancelled; the receiver sees each state.
 pub fn run(
-    client: &Client,
+    (client, more): (&Client, &[Kind]),
     clock: Arc<dyn Clock>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) -> watch::Receiver<Mirrored> {
     let (reports, inbox) = mpsc::channel(CHANGES);
-    for kind in KINDS {
+    let kinds: Vec<Kind> = KINDS.iter().chain(more).copied().collect();
+    for &kind in &kinds {
         let (client, reports, stop) = (client.clone(), reports.clone(), stop.clone());
         tasks.spawn(async move {
             tokio::select! {
@@ -78,13 +89,16 @@ pub fn run(
         });
     }
     let (publish, published) = watch::channel(Mirrored::default());
-    tasks.spawn(keep(inbox, publish, clock));
+    tasks.spawn(keep((inbox, Store::new(kinds)), publish, clock));
     published
 }
 
 /// Owns the copy.
-async fn keep(mut inbox: mpsc::Receiver<(Kind, Report)>, publish: watch::Sender<Mirrored>, clock: Arc<dyn Clock>) {
-    let mut store = Store::new(KINDS);
+async fn keep(
+    (mut inbox, mut store): (mpsc::Receiver<(Kind, Report)>, Store),
+    publish: watch::Sender<Mirrored>,
+    clock: Arc<dyn Clock>,
+) {
     let mut batch = Vec::new();
     while inbox.recv_many(&mut batch, CHANGES).await > 0 {
         let now = clock.unix();
@@ -94,6 +108,14 @@ async fn keep(mut inbox: mpsc::Receiver<(Kind, Report)>, publish: watch::Sender<
             match (report, failing) {
                 (Report::Failing, None) => mirrored.failing.push((kind, now)),
                 (Report::Failing, Some(_)) => {}
+                // What was never permitted counts as nothing; what no longer is stays as it was.
+                (Report::Forbidden, failing) => {
+                    if store.concede(kind) {
+                        tracing::warn!(code = "watch_forbidden", kind = kind.as_str(), "counts as if there were none");
+                    } else if failing.is_none() && store.holds(kind) {
+                        mirrored.failing.push((kind, now));
+                    }
+                }
                 (Report::Change(change), failing) => {
                     failing.map(|at| mirrored.failing.swap_remove(at));
                     store.apply(kind, change);
@@ -149,7 +171,7 @@ async fn follow(
     (kind, listing): (Kind, Listing),
     reports: &mpsc::Sender<(Kind, Report)>,
 ) -> Option<Restart> {
-    let mut events = pin!(watch_objects(api(client, kind), config(kind, listing)).backoff(Pauses::default()));
+    let mut events = pin!(events(client, (kind, listing)).backoff(Pauses::default()));
     let mut doubtful = listing == Listing::Streamed;
     loop {
         let next = events.next();
@@ -190,10 +212,34 @@ fn restart(error: &watcher::Error, doubtful: bool) -> Option<Restart> {
     }
 }
 
-fn api(client: &Client, kind: Kind) -> Api<DynamicObject> {
+type Events<T> = watcher::Result<Event<T>>;
+
+/// The events of a kind.
+fn events(client: &Client, (kind, listing): (Kind, Listing)) -> BoxStream<'static, Events<DynamicObject>> {
     let (group, version, plural) = document::coordinates(kind);
     let gvk = GroupVersionKind::gvk(group, version, kind.as_str());
-    Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&gvk, plural))
+    let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
+    if kind == Kind::Service {
+        // There may be many, and nothing but their names matters.
+        let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client.clone(), &resource);
+        return watch_objects(api, config(kind, listing)).map_ok(named).boxed();
+    }
+    watch_objects(Api::all_with(client.clone(), &resource), config(kind, listing)).boxed()
+}
+
+fn named(event: Event<PartialObjectMeta<DynamicObject>>) -> Event<DynamicObject> {
+    let object = |of: PartialObjectMeta<DynamicObject>| DynamicObject {
+        types: of.types,
+        metadata: of.metadata,
+        data: serde_json::Value::Null,
+    };
+    match event {
+        Event::Init => Event::Init,
+        Event::InitApply(of) => Event::InitApply(object(of)),
+        Event::InitDone => Event::InitDone,
+        Event::Apply(of) => Event::Apply(object(of)),
+        Event::Delete(of) => Event::Delete(object(of)),
+    }
 }
 
 fn config(kind: Kind, listing: Listing) -> watcher::Config {
@@ -203,7 +249,12 @@ fn config(kind: Kind, listing: Listing) -> watcher::Config {
         | Kind::AccessPolicy
         | Kind::AccessGrant
         | Kind::TokenRevocation
-        | Kind::ReferenceGrant => watcher::Config::default(),
+        | Kind::ReferenceGrant
+        | Kind::HttpRoute
+        | Kind::GrpcRoute
+        | Kind::Gateway
+        | Kind::Service
+        | Kind::SecurityPolicy => watcher::Config::default(),
     };
     match listing {
         Listing::Streamed => config.streaming_lists(),
@@ -230,10 +281,11 @@ fn reports_of(kind: Kind, event: Result<Event<DynamicObject>, watcher::Error>) -
         Ok(Event::Delete(object)) => {
             document::identity(kind, &object).map(|id| Report::Change(Change::Gone(id))).into_iter().collect()
         }
-        Err(error) if kind == Kind::ReferenceGrant && is_unknown_kind(&error) => {
-            // The Gateway API is not installed: there are no grants, and there may be some later.
+        Err(error) if !is_ours(kind) && refused(&error) == Some(404) => {
+            // The Gateway API is not installed: there is nothing of it, and there may be something later.
             vec![Report::Change(Change::Begin), Report::Change(Change::Complete)]
         }
+        Err(error) if !is_ours(kind) && refused(&error) == Some(403) => vec![Report::Forbidden],
         Err(error) => {
             tracing::warn!(code = "watch_failed", kind = kind.as_str(), %error, "trying again");
             vec![Report::Failing]
@@ -241,15 +293,30 @@ fn reports_of(kind: Kind, event: Result<Event<DynamicObject>, watcher::Error>) -
     }
 }
 
-fn is_unknown_kind(error: &watcher::Error) -> bool {
+/// Without these nothing can be decided.
+const fn is_ours(kind: Kind) -> bool {
+    match kind {
+        Kind::EntraApplication | Kind::AccessPolicy | Kind::AccessGrant | Kind::TokenRevocation => true,
+        Kind::ConfigMap
+        | Kind::ReferenceGrant
+        | Kind::HttpRoute
+        | Kind::GrpcRoute
+        | Kind::Gateway
+        | Kind::Service
+        | Kind::SecurityPolicy => false,
+    }
+}
+
+/// The code with which the API server refused to list a kind.
+const fn refused(error: &watcher::Error) -> Option<u16> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => Some(status.code),
         watcher::Error::InitialListFailed(_)
         | watcher::Error::WatchStartFailed(_)
         | watcher::Error::WatchError(_)
         | watcher::Error::WatchFailed(_)
-        | watcher::Error::NoResourceVersion => false,
+        | watcher::Error::NoResourceVersion => None,
     }
 }
 

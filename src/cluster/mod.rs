@@ -1,10 +1,11 @@
 //! Kubernetes: the API server as the place where intent is declared.
 //!
 //! `mirror` keeps a copy of the resources that concern us and publishes it whole; nothing here judges them. `review` says
-//! who holds a service-account token, `lease` which replica writes, `board` what the others tell it, `conditions` what a
+//! who holds a service-account token, `lease` which replica writes, `board` what the others tell it, `conditions` and `ancestors` what a
 //! status says, `statuses` what stands and is put there. An API server that is
 //! away takes nothing along: what was mirrored last stays, and says how old it is.
 
+pub mod ancestors;
 pub mod approval;
 pub mod board;
 pub mod bundle;

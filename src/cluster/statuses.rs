@@ -1,7 +1,8 @@
 //! Statuses at the API server: what stands there, and what is put there.
 //!
-//! A status is applied by our own field manager, so that conditions of others stay. A change that people may want to
-//! hear of becomes an Event as well.
+//! A status is applied by our own field manager, so that conditions of others stay. `ancestors` is one list for everybody,
+//! which cannot be applied in part: it is read, changed and put back, if nobody changed it in between. A change that people
+//! may want to hear of becomes an Event as well.
 
 use std::collections::HashMap;
 
@@ -14,8 +15,10 @@ use kube::{Client, Error, Resource as _};
 use serde_json::{Value, json};
 
 use crate::api::object::{GROUP, Kind, ObjectId, VERSION};
+use crate::clock::UnixTime;
 
-use super::conditions::{Known, Phase};
+use super::ancestors::{self, Ancestors};
+use super::conditions::{BYPASSED, Known, Phase, conditions};
 use super::document;
 
 /// Who owns the fields of a status.
@@ -23,8 +26,10 @@ pub const FIELD_MANAGER: &str = "entrance-controller";
 /// The kinds that have a status of ours.
 pub const KINDS: [Kind; 4] = [Kind::EntraApplication, Kind::AccessPolicy, Kind::AccessGrant, Kind::TokenRevocation];
 /// The conditions that are ours.
-const OURS: [&str; 5] = ["Accepted", "Programmed", "KeysReady", "Active", "Conflicted"];
+const OURS: [&str; 7] = ["Accepted", "Programmed", "KeysReady", "Active", "Conflicted", "AncestorsListed", BYPASSED];
 const PAGE: u32 = 500;
+/// To change a list that others change, too.
+const ATTEMPTS: usize = 8;
 /// Longest note of an event, in bytes.
 const NOTE: usize = 1000;
 
@@ -39,18 +44,22 @@ pub struct Standing {
     pub phase: Option<String>,
     /// The time that is left.
     pub remaining: Option<String>,
+    /// How a policy is doing at its targets.
+    pub ancestors: Ancestors,
 }
 
 impl Standing {
     /// The status of an object, given the one that stands.
     #[must_use]
-    pub fn next(&self, known: &Known, conditions: Vec<Condition>) -> Self {
+    pub fn next(&self, known: &Known, now: UnixTime) -> Self {
         let timed = known.timed.as_ref();
+        let ancestors = self.ancestors.next(known, now);
         Self {
             observed: Some(known.generation),
-            conditions,
+            conditions: conditions(known, ancestors.unlisted, (&self.conditions, now)),
             phase: timed.map(|timed| timed.phase.as_str().to_owned()),
             remaining: timed.map(|timed| timed.remaining.clone()),
+            ancestors,
         }
     }
 
@@ -65,7 +74,14 @@ impl Standing {
             conditions: conditions.filter(|condition| OURS.contains(&&*condition.type_)).collect(),
             phase: text("phase"),
             remaining: text("remaining"),
+            ancestors: Ancestors::read(ancestors::list(status)),
         }
+    }
+
+    /// The same with other ancestors.
+    #[must_use]
+    pub fn with(self, ancestors: Ancestors) -> Self {
+        Self { ancestors, ..self }
     }
 
     fn render(&self) -> Value {
@@ -103,6 +119,10 @@ pub fn news(before: &Standing, after: &Standing) -> Vec<News> {
             news.push(News { warning, reason: now.reason.clone(), note: now.message.clone() });
         }
     }
+    let open = |of: &Standing| of.conditions.iter().find(|condition| condition.type_ == BYPASSED).cloned();
+    if let (None, Some(now)) = (open(before), open(after)) {
+        news.push(News { warning: true, reason: now.reason, note: now.message });
+    }
     if let Some(phase) = after.phase.as_ref().filter(|phase| before.phase.as_ref() != Some(*phase)) {
         let waiting = before.phase.is_none() && phase == Phase::Pending.as_str();
         let active = after.conditions.iter().find(|condition| condition.type_ == "Active");
@@ -114,12 +134,14 @@ pub fn news(before: &Standing, after: &Standing) -> Vec<News> {
 }
 
 /// What became of a status that was applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Applied {
     /// It stands.
     Stands,
     /// The object is gone.
     Gone,
+    /// It stands, but with these ancestors: there are places for more or fewer of ours than was thought.
+    Crowded(Ancestors),
 }
 
 /// The statuses of all objects.
@@ -183,7 +205,7 @@ impl Statuses {
         for news in news(before, after) {
             self.tell(&object.object_ref(&resource), news).await;
         }
-        Ok(Applied::Stands)
+        if id.kind == Kind::AccessPolicy { list(&api, object, &after.ancestors).await } else { Ok(Applied::Stands) }
     }
 
     /// An event that cannot be told is not worth a second attempt.
@@ -197,6 +219,34 @@ impl Statuses {
         };
         if let Err(error) = self.recorder.publish(&event, about).await {
             tracing::warn!(code = "event_lost", %error, "an event could not be recorded");
+        }
+    }
+}
+
+/// Lists ancestors beside those of others. The list is one value to the API server: whoever changes it must have seen the
+/// newest one, and is refused otherwise.
+async fn list(api: &Api<DynamicObject>, mut object: DynamicObject, wanted: &Ancestors) -> Result<Applied, Error> {
+    let name = object.metadata.name.clone().unwrap_or_default();
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let mut attempts = 1..=ATTEMPTS;
+    loop {
+        let current = object.data.get("status").map(ancestors::list).unwrap_or_default();
+        let merged = wanted.merged(current);
+        let found = Ancestors::read(&merged.list);
+        let applied = if merged.surprising { Applied::Crowded(found) } else { Applied::Stands };
+        if merged.list == current {
+            return Ok(applied);
+        }
+        let metadata = json!({"resourceVersion": object.metadata.resource_version});
+        let patch = json!({"metadata": metadata, "status": {"ancestors": merged.list}});
+        match api.patch_status(&name, &params, &Patch::Merge(&patch)).await {
+            Ok(_) => return Ok(applied),
+            Err(Error::Api(status)) if status.code == 404 => return Ok(Applied::Gone),
+            Err(Error::Api(status)) if status.code == 409 && attempts.next().is_some() => {
+                let Some(newer) = api.get_opt(&name).await? else { return Ok(Applied::Gone) };
+                object = newer;
+            }
+            Err(error) => return Err(error),
         }
     }
 }
@@ -239,6 +289,7 @@ mod tests {
         let pending = standing(&[yes(), active("False")], Some("Pending"));
         let running = standing(&[yes(), active("True")], Some("Active"));
         let over = standing(&[yes(), active("False")], Some("Expired"));
+        let open = standing(&[yes(), condition("Bypassed", "True", "RouteUnprotected")], None);
         for (before, after, told) in [
             (&nothing, &good, &[][..]),
             (&nothing, &bad, &["Invalid"]),
@@ -246,6 +297,9 @@ mod tests {
             (&bad, &good, &["Accepted"]),
             (&bad, &standing(&[no("RefNotResolved")], None), &["RefNotResolved"]),
             (&bad, &bad, &[]),
+            (&good, &open, &["RouteUnprotected"]),
+            (&open, &open, &[]),
+            (&open, &good, &[]),
             (&nothing, &pending, &[]),
             (&nothing, &running, &["Active"]),
             (&pending, &running, &["Active"]),

@@ -75,6 +75,19 @@ impl Store {
         self.kinds.iter().filter(|(_, shelf)| !shelf.complete).map(|(kind, _)| *kind)
     }
 
+    /// Takes a kind for one of which there is nothing, unless it was listed; whether that is news.
+    pub(super) fn concede(&mut self, kind: Kind) -> bool {
+        let Some(shelf) = self.kinds.get_mut(&kind).filter(|shelf| !shelf.complete) else { return false };
+        *shelf = Shelf { listing: None, complete: true };
+        self.changed = true;
+        true
+    }
+
+    /// Whether there is anything of a kind.
+    pub(super) fn holds(&self, kind: Kind) -> bool {
+        self.resources.of(kind).next().is_some()
+    }
+
     fn put(&mut self, object: Arc<Object>) {
         if self.resources.get(&object.id).is_none_or(|known| **known != *object) {
             self.resources.put(object);

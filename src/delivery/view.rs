@@ -1,7 +1,8 @@
 //! What each subscriber may see.
 //!
 //! A sidecar sees the resources of its namespace, of the policies those without a selector or with one that its pod
-//! matches, and from other namespaces what those policies refer to. A gateway sees everything.
+//! matches, and from other namespaces what those policies refer to. A gateway sees everything. What policies may be
+//! attached to is seen where some policy of its namespace is attached to anything, and the Gateways that lead there.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use foldhash::fast::RandomState;
 use serde_json::{Map, Value};
 
 use crate::api::object::{Kind, Object, ObjectId, Resources};
+use crate::api::target;
 
 use super::wire::{Parcel, Pins};
 
@@ -63,10 +65,17 @@ struct Terms {
     application: Option<Box<str>>,
     /// `applicationRef.namespace`.
     namespace: Option<Box<str>>,
+    /// A policy that is attached to something.
+    attached: bool,
+    /// The Gateways that are parents of a route.
+    gateways: Vec<ObjectId>,
 }
 
 impl Terms {
     fn of(object: &Object) -> Self {
+        if matches!(object.id.kind, Kind::HttpRoute | Kind::GrpcRoute) {
+            return Self { gateways: target::gateways(object), ..Self::default() };
+        }
         if !matches!(object.id.kind, Kind::AccessPolicy | Kind::TokenRevocation) {
             return Self::default();
         }
@@ -77,6 +86,8 @@ impl Terms {
             selector: at("/selector/matchLabels").and_then(Value::as_object).cloned(),
             application: text("/applicationRef/name"),
             namespace: text("/applicationRef/namespace"),
+            attached: !target::of(object).is_empty(),
+            gateways: Vec::new(),
         }
     }
 
@@ -95,13 +106,32 @@ impl Stock {
         Self { object: Arc::clone(object), parcel: Parcel::resource(object), terms, since }
     }
 
+    fn may_be_target(&self) -> bool {
+        match self.object.id.kind {
+            Kind::HttpRoute | Kind::GrpcRoute | Kind::Gateway | Kind::Service => true,
+            Kind::EntraApplication
+            | Kind::AccessPolicy
+            | Kind::AccessGrant
+            | Kind::TokenRevocation
+            | Kind::ConfigMap
+            | Kind::ReferenceGrant
+            | Kind::SecurityPolicy => false,
+        }
+    }
+
     /// Whether this is the application of this name, or part of what says which of its tokens count.
     fn belongs(&self, application: &str) -> bool {
         match self.object.id.kind {
             Kind::EntraApplication => *self.object.id.name == *application,
             Kind::TokenRevocation => self.terms.application.as_deref().is_none_or(|name| name == application),
             Kind::ReferenceGrant | Kind::ConfigMap => true,
-            Kind::AccessPolicy | Kind::AccessGrant => false,
+            Kind::AccessPolicy
+            | Kind::AccessGrant
+            | Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::Gateway
+            | Kind::Service
+            | Kind::SecurityPolicy => false,
         }
     }
 }
@@ -121,7 +151,8 @@ impl Catalogue {
     pub fn next(&self, resources: &Resources) -> Self {
         let (generation, mut digest) = (self.generation.saturating_add(1), self.digest());
         let mut shares = self.shares.clone();
-        for id in resources.since(&self.resources) {
+        // What nobody enforces is delivered to nobody.
+        for id in resources.since(&self.resources).into_iter().filter(|id| id.kind != Kind::SecurityPolicy) {
             let share = shares.entry(Arc::clone(&id.namespace)).or_default();
             let known = share.get(&id);
             match resources.get(&id) {
@@ -156,7 +187,10 @@ impl Catalogue {
     #[must_use]
     pub fn view(&self, audience: &Audience) -> BTreeMap<Arc<str>, Parcel> {
         match audience {
-            Audience::Gateway => self.stocks().map(|(_, stock)| &stock.parcel).chain(&self.pins).map(named).collect(),
+            Audience::Gateway => {
+                let seen = self.shares.keys().flat_map(|namespace| self.seen(namespace));
+                seen.map(|stock| &stock.parcel).chain(&self.pins).map(named).collect()
+            }
             Audience::Workload { namespace, labels } => {
                 let mut view = self.of_workload(namespace, labels);
                 let (name, parcel) = named(&Parcel::workload(namespace, labels));
@@ -218,7 +252,7 @@ impl Catalogue {
 
     fn of_workload(&self, namespace: &str, labels: &BTreeMap<String, String>) -> BTreeMap<Arc<str>, Parcel> {
         let mut view = BTreeMap::new();
-        for stock in self.of(namespace) {
+        for stock in self.seen(namespace) {
             if stock.object.id.kind == Kind::AccessPolicy {
                 if !stock.terms.concern(labels) {
                     continue;
@@ -232,6 +266,15 @@ impl Catalogue {
 
     fn of(&self, namespace: &str) -> impl Iterator<Item = &Stock> {
         self.shares.get(namespace).into_iter().flat_map(|share| share.values())
+    }
+
+    /// What a namespace holds, without what nobody is attached to, and the Gateways elsewhere that lead to its routes.
+    fn seen(&self, namespace: &str) -> impl Iterator<Item = &Stock> {
+        let attached = self.of(namespace).any(|stock| stock.terms.attached);
+        let own = self.of(namespace).filter(move |stock| attached || !stock.may_be_target());
+        let parents = self.of(namespace).filter(move |_| attached).flat_map(|stock| &stock.terms.gateways);
+        let abroad = parents.filter(move |id| *id.namespace != *namespace).filter_map(|id| self.stock(id));
+        own.chain(abroad)
     }
 
     /// What a policy needs from the namespace of its application, if that is another one.

@@ -119,6 +119,30 @@ impl HostPattern {
         let name = fold(name)?.into();
         Ok(if wildcard { Self::Wildcard(name) } else { Self::Exact(name) })
     }
+
+    /// The hosts that both cover: of two patterns one covers the other, or they share nothing.
+    #[must_use]
+    pub fn meet<'p>(&'p self, other: &'p Self) -> Option<&'p Self> {
+        if self.covers(other) {
+            return Some(other);
+        }
+        other.covers(self).then_some(self)
+    }
+
+    /// Whether every host of `other` is one of this.
+    fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, _) => true,
+            (Self::Exact(one), Self::Exact(other)) => one == other,
+            (Self::Wildcard(suffix), Self::Exact(name)) => is_below(name, suffix),
+            (Self::Wildcard(suffix), Self::Wildcard(name)) => name == suffix || is_below(name, suffix),
+            (Self::Exact(_), Self::Wildcard(_) | Self::Any) | (Self::Wildcard(_), Self::Any) => false,
+        }
+    }
+}
+
+fn is_below(name: &str, suffix: &str) -> bool {
+    name.strip_suffix(suffix).is_some_and(|labels| labels.ends_with('.'))
 }
 
 impl fmt::Display for HostPattern {

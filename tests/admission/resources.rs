@@ -158,3 +158,32 @@ fn an_application_goes_when_nobody_uses_it_or_somebody_says_so() {
     let controller = "system:serviceaccount:kube-system:namespace-controller";
     assert_eq!(delete(&|_| (), controller, &users), Verdict::pass(), "its namespace goes as a whole");
 }
+
+#[test]
+fn a_target_that_is_not_there_is_a_warning_and_a_broken_one_is_refused() {
+    let attached = |targets: Value| {
+        let mut object = policy("orders", "a.example.com", open("/a"));
+        let spec = object["spec"].as_object_mut().unwrap();
+        spec.remove("hosts");
+        spec.insert("targetRefs".to_owned(), targets);
+        object
+    };
+    let service = json!({"group": "", "kind": "Service", "name": "orders"});
+    let api = application(json!(["A"]));
+    let verdict = coming(attached(json!([service])), std::slice::from_ref(&api));
+    assert_eq!(verdict.outcome, Ok(vec![]));
+    let told = "spec.targetRefs[0]: refers to Service shop/orders, which is not there";
+    assert!(verdict.warnings.iter().any(|text| text.contains(told)), "{:?}", verdict.warnings);
+    let metadata = json!({"name": "orders", "namespace": "shop"});
+    let there = json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata});
+    assert_eq!(coming(attached(json!([service])), &[api, there]), Verdict::pass());
+    for (targets, part) in [
+        (json!([service, service]), "spec.targetRefs: names Service shop/orders twice"),
+        (json!([{"group": "", "kind": "HTTPRoute", "name": "x"}]), "spec.targetRefs[0].group: must be"),
+        (json!([{"group": "", "kind": "Pod", "name": "x"}]), "spec.targetRefs[0].kind: must be"),
+        (json!([]), "spec.targetRefs: is empty"),
+    ] {
+        let verdict = coming(attached(targets), &[]);
+        assert!(refused(&verdict).contains(part), "no `{part}` in {}", refused(&verdict));
+    }
+}

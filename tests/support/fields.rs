@@ -25,7 +25,7 @@ impl std::fmt::Display for Field {
 type Way = &'static [&'static str];
 
 /// Every object of the resources that has fields.
-const OBJECTS: [(&str, Way); 11] = [
+const OBJECTS: [(&str, Way); 12] = [
     ("EntraApplication", &["spec"]),
     ("EntraApplication", &["spec", "tenants", "*"]),
     ("EntraApplication", &["spec", "groups", "*"]),
@@ -34,6 +34,7 @@ const OBJECTS: [(&str, Way); 11] = [
     ("EntraApplication", &["spec", "keys", "staticJwks", "configMapRef"]),
     ("AccessPolicy", &["spec"]),
     ("AccessPolicy", &["spec", "applicationRef"]),
+    ("AccessPolicy", &["spec", "targetRefs", "*"]),
     ("AccessPolicy", &["spec", "selector"]),
     ("AccessPolicy", &["spec", "routes", "*"]),
     ("AccessPolicy", &["spec", "entry"]),
@@ -45,7 +46,9 @@ const ENVELOPE: [(&str, &str); 2] = [("AccessPolicy", "creationTimestamp"), ("Ac
 fn sample(kind: &str) -> Value {
     let spec = match kind {
         "EntraApplication" => json!({"tenants": [{}], "groups": [{}], "keys": {"staticJwks": {"configMapRef": {}}}}),
-        _ => json!({"applicationRef": {}, "selector": {}, "routes": [{"path": "/", "allow": [{}]}]}),
+        _ => {
+            json!({"applicationRef": {}, "targetRefs": [{}], "selector": {}, "routes": [{"path": "/", "allow": [{}]}]})
+        }
     };
     json!({"apiVersion": "entrance.dev/v1alpha1", "kind": kind, "metadata": {"name": "x"}, "spec": spec})
 }

@@ -32,6 +32,10 @@ const HOST: &str = r"^(\*|(\*\.)?[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*|\[[
 /// Helm leaves a definition alone when its chart goes: with the definition all objects of its kind would go, too.
 const KEEP: (&str, &str) = ("helm.sh/resource-policy", "keep");
 
+/// What tools of the Gateway API know a policy by (GEP-713). `Inherited`, since one that is attached to a Gateway reaches
+/// the routes below it, as far as their hosts have no policy of their own.
+const ATTACHED: (&str, &str) = ("gateway.networking.k8s.io/policy", "Inherited");
+
 /// All definitions, in the order in which they are printed.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
@@ -46,8 +50,11 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
 
 /// A definition as it is installed.
 fn installed(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
-    let keep = (KEEP.0.to_owned(), KEEP.1.to_owned());
-    definition.metadata.annotations.get_or_insert_with(BTreeMap::new).extend([keep]);
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    definition.metadata.annotations.get_or_insert_with(BTreeMap::new).extend([owned(KEEP)]);
+    if definition.spec.names.kind == "AccessPolicy" {
+        definition.metadata.labels.get_or_insert_with(BTreeMap::new).extend([owned(ATTACHED)]);
+    }
     for version in &mut definition.spec.versions {
         let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
         if let Some(schema) = schema {

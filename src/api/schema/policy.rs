@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::status::Status;
+use super::status::PolicyStatus;
 
 /// Who may reach which route of an API. Everything that no route allows is denied.
 #[derive(Clone, Debug, PartialEq, CustomResource, Serialize, Deserialize, KubeSchema)]
@@ -15,7 +15,7 @@ use super::status::Status;
     version = "v1alpha1",
     kind = "AccessPolicy",
     namespaced,
-    status = "Status",
+    status = "PolicyStatus",
     shortname = "apol",
     category = "entrance",
     printcolumn(name = "Application", type_ = "string", json_path = ".spec.applicationRef.name"),
@@ -29,16 +29,26 @@ use super::status::Status;
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
-#[x_kube(validation = Rule::new("has(self.selector) || !self.hosts.exists(h, h == '*')")
+#[x_kube(validation = Rule::new("has(self.hosts) || has(self.targetRefs)")
+    .message("either hosts or targetRefs, or both: then the hosts that both have"))]
+#[x_kube(validation = Rule::new("has(self.selector) || !has(self.hosts) || !self.hosts.exists(h, h == '*')")
     .message("* needs a selector, since it would cover the hosts of everybody").field_path(".hosts"))]
 #[serde(rename_all = "camelCase")]
 pub struct AccessPolicySpec {
     /// The application whose tokens count.
     pub application_ref: ApplicationRef,
-    /// The hosts: exact, or *.example.com for one or more labels; * only with a selector.
+    /// The hosts: exact, or *.example.com for one or more labels; * only with a selector. With targetRefs, those of their
+    /// hosts that count.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 253), regex(pattern = super::HOST)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
-    pub hosts: Vec<String>,
+    pub hosts: Option<Vec<String>>,
+    /// What the policy is attached to, in its own namespace: its hosts are those that lead there. A target that is absent
+    /// gives none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(validation = Rule::new(DISTINCT).message("names a target twice"))]
+    pub target_refs: Option<Vec<TargetRef>>,
     /// Only sidecars of pods with these labels enforce the policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<PodSelector>,
@@ -56,6 +66,58 @@ pub struct AccessPolicySpec {
     #[schemars(length(max = 256))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub routes: Vec<PolicyRoute>,
+}
+
+/// Targets are told apart by all that they say.
+const DISTINCT: &str = "self.all(a, self.exists_one(b, a.kind == b.kind && a.name == b.name && \
+    (has(a.sectionName) ? a.sectionName : '') == (has(b.sectionName) ? b.sectionName : '')))";
+
+/// A target (Gateway API GEP-713).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("self.group == (self.kind == 'Service' ? '' : 'gateway.networking.k8s.io')")
+    .message("must be gateway.networking.k8s.io, or empty for a Service").field_path(".group"))]
+#[x_kube(validation = Rule::new("self.kind == 'Gateway' || !has(self.sectionName)")
+    .message("counts for a Gateway only, as the name of a listener").field_path(".sectionName"))]
+#[serde(rename_all = "camelCase")]
+pub struct TargetRef {
+    /// gateway.networking.k8s.io, or empty for a Service.
+    pub group: TargetGroup,
+    /// The kind: the host names of an HTTPRoute or a GRPCRoute as far as its Gateways have them, those of a Gateway's
+    /// HTTP listeners, or the names of a Service and those of the routes that lead to it.
+    pub kind: TargetKind,
+    /// The name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// One listener of a Gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub section_name: Option<String>,
+}
+
+/// API groups of targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TargetGroup {
+    /// That of Services.
+    #[serde(rename = "")]
+    Core,
+    /// That of the Gateway API.
+    #[serde(rename = "gateway.networking.k8s.io")]
+    Gateway,
+}
+
+/// Kinds of targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TargetKind {
+    /// Routes of HTTP.
+    #[serde(rename = "HTTPRoute")]
+    HttpRoute,
+    /// Routes of gRPC.
+    #[serde(rename = "GRPCRoute")]
+    GrpcRoute,
+    /// A Gateway, or one of its listeners.
+    Gateway,
+    /// A Service.
+    Service,
 }
 
 /// An application.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::api::compile::Compiled;
 use crate::api::fault::{About, Fault};
 use crate::api::object::{Kind, Object, ObjectId, Resources};
-use crate::api::revocation;
+use crate::api::{revocation, target};
 use crate::clock::UnixTime;
 use crate::cluster::conditions::{KeysKnown, Known, Phase, Planes, Timed, remaining, until_change};
 use crate::cluster::statuses::KINDS;
@@ -61,6 +61,7 @@ impl Ground<'_> {
                 planes: self.planes.as_ref().map(|planes| self.count(planes, &object.id)),
                 keys: self.keys(object, &profiles),
                 timed: timed.map(|(timed, _)| timed),
+                targets: if object.id.kind == Kind::AccessPolicy { target::of(object) } else { Vec::new() },
                 faults,
             };
             judgement.known.push((object.id.clone(), known));
@@ -133,7 +134,15 @@ impl Ground<'_> {
                 return Some((broken.timed(), None));
             }
             Kind::TokenRevocation => Period::of_revocation(object, profiles),
-            Kind::EntraApplication | Kind::AccessPolicy | Kind::ConfigMap | Kind::ReferenceGrant => return None,
+            Kind::EntraApplication
+            | Kind::AccessPolicy
+            | Kind::ConfigMap
+            | Kind::ReferenceGrant
+            | Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::Gateway
+            | Kind::Service
+            | Kind::SecurityPolicy => return None,
         };
         Some(period.at(self.now))
     }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::compile::{Compiled, Compiler, Settings};
 use crate::api::object::ObjectId;
 use crate::clock::{Clock, UnixTime};
-use crate::cluster::conditions::{Known, conditions};
+use crate::cluster::conditions::Known;
 use crate::cluster::statuses::{Applied, Standing, Statuses};
 use crate::delivery::roster::Roster;
 use crate::delivery::view::Catalogue;
@@ -246,7 +246,7 @@ impl Writer {
             // The same name, but another object: what stood was the former one's.
             let another = former.is_some_and(|former| former.created != known.created);
             let before = self.standing.get(&id).filter(|_| !another).cloned().unwrap_or_default();
-            let after = before.next(&known, conditions(&known, &before.conditions, now));
+            let after = before.next(&known, now);
             if after == before {
                 self.known.insert(id, known);
             } else {
@@ -259,30 +259,41 @@ impl Writer {
     /// Whether a write failed.
     async fn write(&mut self, drafts: Vec<Draft>) -> bool {
         let (statuses, leader) = (&self.statuses, &self.sources.leader);
-        let written: Vec<(Draft, bool)> = stream::iter(drafts)
+        let written: Vec<(Draft, Option<Applied>)> = stream::iter(drafts)
             .map(|draft| async move {
-                let done = *leader.borrow() && written(statuses, &draft).await;
+                let done = if *leader.borrow() { written(statuses, &draft).await } else { None };
                 (draft, done)
             })
             .buffer_unordered(WRITES)
             .collect()
             .await;
-        let failed = written.iter().any(|(_, done)| !done);
-        for (draft, _) in written.into_iter().filter(|(_, done)| *done) {
-            self.owed.remove(&draft.id);
-            self.known.insert(draft.id.clone(), draft.known);
-            self.standing.insert(draft.id, draft.after);
+        let mut failed = false;
+        for (draft, done) in written {
+            match done {
+                Some(Applied::Stands | Applied::Gone) => {
+                    self.owed.remove(&draft.id);
+                    self.known.insert(draft.id.clone(), draft.known);
+                    self.standing.insert(draft.id, draft.after);
+                }
+                // What it says of itself depends on that: it is written again.
+                Some(Applied::Crowded(ancestors)) => {
+                    failed = true;
+                    self.standing.insert(draft.id, draft.after.with(ancestors));
+                }
+                None => failed = true,
+            }
         }
         failed
     }
 }
 
-async fn written(statuses: &Statuses, draft: &Draft) -> bool {
+/// `None`: it is to be tried again.
+async fn written(statuses: &Statuses, draft: &Draft) -> Option<Applied> {
     match statuses.apply(&draft.id, (&draft.before, &draft.after)).await {
-        Ok(Applied::Stands | Applied::Gone) => true,
+        Ok(applied) => Some(applied),
         Err(error) => {
             tracing::warn!(code = "status_failed", object = %draft.id, %error, "trying again");
-            false
+            None
         }
     }
 }

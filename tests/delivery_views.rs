@@ -1,0 +1,100 @@
+//! What a subscriber may see is enough: whoever compiles it comes to the same rules as whoever has everything.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::indexing_slicing, reason = "the policies have these members")]
+
+#[path = "support/attached_world.rs"]
+mod attached_world;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use entrance::api::compile::{Compiler, Scope, Settings};
+use entrance::api::object::{Kind, Object, Resources};
+use entrance::delivery::view::{Audience, Catalogue};
+use entrance::delivery::wire::{self, Received};
+use proptest::{collection, prop_assert_eq, prop_oneof, proptest};
+use serde_json::{Value, json};
+
+/// Everybody who may subscribe, and by which settings.
+fn subscribers() -> Vec<(Audience, Settings)> {
+    let mut all = vec![(Audience::Gateway, Settings::default())];
+    for (namespace, app) in [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")] {
+        let (namespace, labels): (Arc<str>, _) = (namespace.into(), BTreeMap::from([("app".into(), app.into())]));
+        let scope = Scope::Workload { namespace: Arc::clone(&namespace), labels: labels.clone() };
+        all.push((Audience::Workload { namespace, labels }, Settings { scope, ..Settings::default() }));
+    }
+    all
+}
+
+fn rules(resources: &Resources, settings: &Settings) -> Vec<String> {
+    let compiled = Compiler::default().compile(resources, settings);
+    compiled.snapshot.tables().iter().map(|(host, table)| format!("{host}: {table:?}")).collect()
+}
+
+/// What a subscriber has after it received all that it may see.
+fn received(catalogue: &Catalogue, audience: &Audience) -> Resources {
+    let mut resources = Resources::new();
+    for parcel in catalogue.view(audience).into_values() {
+        if let Received::Resource(object) = wire::open(&parcel.envelope()).unwrap() {
+            resources.put(object);
+        }
+    }
+    resources
+}
+
+fn object(body: &Value) -> Arc<Object> {
+    Arc::new(Object::new(body.as_object().unwrap().clone()).unwrap().unwrap())
+}
+
+proptest! {
+    #[test]
+    fn what_a_subscriber_sees_comes_to_the_same_rules(
+        bodies in collection::vec(prop_oneof![2 => attached_world::object(), 1 => attached_world::policy()], 1..16),
+    ) {
+        let (mut resources, mut catalogue) = (Resources::new(), Catalogue::default());
+        for body in &bodies {
+            resources.put(object(body));
+            catalogue = catalogue.next(&resources);
+        }
+        for (audience, settings) in subscribers() {
+            let seen = received(&catalogue, &audience);
+            prop_assert_eq!(rules(&seen, &settings), rules(&resources, &settings), "{:?}", audience);
+        }
+    }
+}
+
+#[test]
+fn what_nobody_is_attached_to_is_not_seen() {
+    let group = "gateway.networking.k8s.io";
+    let of = |version: &str, kind: &str, (namespace, name): (&str, &str), spec: Value| {
+        let metadata = json!({"namespace": namespace, "name": name});
+        object(&json!({"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}))
+    };
+    let (gateway, policies) = (format!("{group}/v1"), "entrance.dev/v1alpha1");
+    let parent = json!({"parentRefs": [{"name": "edge", "namespace": "infra"}]});
+    let mut resources = Resources::new();
+    for namespace in ["shop", "play"] {
+        resources.put(of(&gateway, "HTTPRoute", (namespace, "web"), parent.clone()));
+        resources.put(of("v1", "Service", (namespace, "web"), json!({})));
+    }
+    for (namespace, name) in [("infra", "edge"), ("infra", "other"), ("play", "own")] {
+        resources.put(of(&gateway, "Gateway", (namespace, name), json!({"listeners": []})));
+    }
+    let target = json!([{"group": group, "kind": "HTTPRoute", "name": "web"}]);
+    let policy = |spec: Value| of(policies, "AccessPolicy", ("shop", "web"), spec);
+    let seen = |resources: &Resources, audience: &Audience| -> Vec<String> {
+        let seen = received(&Catalogue::default().next(resources), audience);
+        seen.all().filter(|object| object.id.kind != Kind::AccessPolicy).map(|object| object.id.to_string()).collect()
+    };
+    let workload = |namespace: &str| Audience::Workload { namespace: namespace.into(), labels: BTreeMap::new() };
+
+    resources.put(policy(json!({"hosts": ["web.example.com"], "routes": []})));
+    for audience in [Audience::Gateway, workload("shop"), workload("play")] {
+        assert_eq!(seen(&resources, &audience), [""; 0], "{audience:?}");
+    }
+    resources.put(policy(json!({"targetRefs": target, "routes": []})));
+    let attached = ["HTTPRoute shop/web", "Gateway infra/edge", "Service shop/web"];
+    assert_eq!(seen(&resources, &Audience::Gateway), attached);
+    assert_eq!(seen(&resources, &workload("shop")), attached);
+    assert_eq!(seen(&resources, &workload("play")), [""; 0]);
+}
