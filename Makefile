@@ -5,7 +5,7 @@ ARGS ?=
 CHECKS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help test fmt fmt-check lint tests gen demo bench bench-kube fuzz deny image tools
+.PHONY: help test fmt fmt-check lint tests test-mesh gen demo bench bench-kube fuzz deny image tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,8 +26,12 @@ lint: ## clippy on everything, with and without the emulator; links in doc comme
 tests:
 	@tools/timed tests cargo test --locked
 
+test-mesh: tools ## the tests with control planes alone: Istio and Envoy Gateway
+	@tools/timed tests-mesh cargo test --locked --test mesh_istio --test mesh_eg
+
 gen: ## rewrite all that is generated and committed: look at the diff
-	ENTRANCE_UPDATE=1 cargo test --locked --test goldens --test access_matrix --test chart
+	ENTRANCE_UPDATE=1 cargo test --locked --test mesh_istio --test mesh_eg requests
+	ENTRANCE_UPDATE=1 cargo test --locked --test goldens --test access_matrix --test chart --test integrations
 
 demo: ## the whole thing on this machine; `make demo ARGS=--once` ends after the tour
 	@tools/timed envoy $(PYTHON) tools/install.py envoy
@@ -52,5 +56,5 @@ image: tools ## the container image, without a container engine: target/image/; 
 	rustup target add x86_64-unknown-linux-musl
 	@tools/timed image $(PYTHON) tools/image.py $(ARGS)
 
-tools: ## install Envoy, a Kubernetes API server and what else tests need as .tools/; takes minutes the first time
+tools: ## install Envoy, other proxies, a Kubernetes API server and what else tests need as .tools/; takes minutes the first time
 	@tools/timed tools $(PYTHON) tools/install.py

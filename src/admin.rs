@@ -3,8 +3,8 @@
 //! Plain HTTP, meant for the node and the monitoring system. Nothing here changes anything, and nothing shows a token, a
 //! key or a person: a snapshot is policies and their origin.
 
-use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
@@ -15,8 +15,14 @@ use axum::routing::get;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
 
+use crate::listen::http1::{self, Terms};
 use crate::metrics::{Gauges, Metrics, exposition};
+
+/// Between two attempts to accept when there are no file descriptors left.
+const BREATH: Duration = Duration::from_millis(50);
 
 /// What the rest of the process tells of itself.
 pub trait Inspect: Send + Sync + 'static {
@@ -64,12 +70,25 @@ pub fn router(inspect: Arc<dyn Inspect>, metrics: Arc<Metrics>) -> Router {
         .with_state(Admin { inspect, metrics })
 }
 
-/// Serves `router` until `shutdown` is cancelled.
-///
-/// # Errors
-/// The listener fails.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await
+/// Serves `router` until `shutdown` is cancelled; then connections end, those that answer after their answer.
+pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.cancelled() => break,
+        };
+        let Ok((stream, _)) = accepted else {
+            // out of file descriptors, most likely: others need time to close some
+            tokio::time::sleep(BREATH).await;
+            continue;
+        };
+        let router = router.clone();
+        let answer = move |request| router.clone().oneshot(request);
+        connections.spawn(http1::converse(stream, answer, (Terms::default(), shutdown.clone())));
+    }
+    connections.close();
+    connections.wait().await;
 }
 
 /// The process runs and answers. Says nothing about policies or keys: a restart would mend neither.

@@ -147,10 +147,12 @@ reasons! {
     NoPolicyForHost, "no_policy_for_host", Forbidden, None, "no policy covers this host";
     NoRoute, "no_route", Forbidden, None, "no route covers this path and method";
     PolicyInvalid, "policy_invalid", Forbidden, None, "the policy is invalid";
+    ScopeUnknown, "scope_unknown", Forbidden, None, "the proxy names a policy or an application that is not here";
     PathAmbiguous, "path_ambiguous", BadRequest, None, "the path can be read in two ways";
     HostInvalid, "host_invalid", BadRequest, None, "the host is invalid";
     MethodInvalid, "method_invalid", BadRequest, None, "the method is invalid";
     MethodOverrideRefused, "method_override_refused", BadRequest, None, "method override headers are refused";
+    ScopeInvalid, "scope_invalid", BadRequest, None, "what the proxy names as the policy is contradictory";
     RequestMalformed, "request_malformed", BadRequest, None, "the request is malformed";
     KeysUnavailable, "keys_unavailable", Unavailable, None, "signing keys are unavailable";
     GroupsUnavailable, "groups_unavailable", Unavailable, None, "group membership is unavailable";

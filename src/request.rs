@@ -19,6 +19,44 @@ impl Headers for Vec<(Bytes, Bytes)> {
     }
 }
 
+/// What the proxy's configuration says of a request: which part of the rules speaks for it. Clients cannot set it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Named<'a> {
+    /// A policy, as `namespace/name`.
+    pub policy: Option<&'a Bytes>,
+    /// An application, as `namespace/name`.
+    pub application: Option<&'a Bytes>,
+    /// Something was said twice, or under a key that nobody knows: it was meant to narrow, so it must not be passed over.
+    pub is_garbled: bool,
+}
+
+impl<'a> Named<'a> {
+    /// The key that names a policy.
+    pub const POLICY: &'static str = "entrance.dev/policy";
+    /// The key that names an application.
+    pub const APPLICATION: &'static str = "entrance.dev/application";
+    /// What all keys of ours begin with.
+    const OURS: &'static str = "entrance.dev/";
+
+    /// Reads key and value pairs; those of others are passed over.
+    #[must_use]
+    pub fn read(pairs: impl Iterator<Item = (&'a Bytes, &'a Bytes)>) -> Self {
+        let mut named = Self::default();
+        for (key, value) in pairs {
+            let slot = match key {
+                key if key == Self::POLICY => &mut named.policy,
+                key if key == Self::APPLICATION => &mut named.application,
+                key => {
+                    named.is_garbled |= key.starts_with(Self::OURS.as_bytes());
+                    continue;
+                }
+            };
+            named.is_garbled |= slot.replace(value).is_some();
+        }
+        named
+    }
+}
+
 /// One request to decide on.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
@@ -30,4 +68,6 @@ pub struct Request<'a> {
     pub target: &'a Bytes,
     /// All header lines.
     pub headers: &'a dyn Headers,
+    /// The part of the rules that the proxy names.
+    pub named: Named<'a>,
 }

@@ -25,7 +25,7 @@ use entrance::authorize::ports::{Decide as _, Keys, Outcome};
 use entrance::authorize::world::World;
 use entrance::clock::{FixedClock, UnixTime};
 use entrance::files::yaml;
-use entrance::request::Request;
+use entrance::request::{Named, Request};
 use entrance::token::{Authority, Discovery, jwks};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -135,7 +135,7 @@ fn letter(authorizer: &Authorizer, (method, path): (&'static str, &'static str),
     let (method, host, target) = (method.into(), Bytes::from_static(b"orders.example.com"), path.into());
     let line = |token: &String| (Bytes::from_static(b"authorization"), Bytes::from(format!("Bearer {token}")));
     let headers: Vec<_> = token.map(line).into_iter().collect();
-    let request = Request { method: &method, host: &host, target: &target, headers: &headers };
+    let request = Request { method: &method, host: &host, target: &target, headers: &headers, named: Named::default() };
     let Ok(decision) = authorizer.try_decide(&request) else { panic!("no key is missing") };
     let (_, reason) = Outcome::of(&decision.verdict);
     let known = LETTERS.iter().chain(&STEPS).find(|(known, ..)| *known == reason);

@@ -22,8 +22,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use entrance::authorize::Authorizer;
 use entrance::clock::FixedClock;
-use entrance::envoy::service::{Limits, Service, Surroundings};
+use entrance::envoy::service::{Limits, Service};
 use entrance::metrics::Metrics;
+use entrance::recorder::Surroundings;
 use futures_util::FutureExt as _;
 
 use check::message;

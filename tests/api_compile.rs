@@ -1,5 +1,5 @@
 //! What the compiler says of resources, and what a broken part takes along: every row of `cases/resources.yaml`; and which
-//! hosts targets come to: every row of `cases/targets.yaml`.
+//! hosts targets come to: every row of `cases/targets.yaml`; and which routes are left open: `cases/guards.yaml`.
 //!
 //! Each row is compiled twice, by a fresh compiler and by one that compiled all rows before: state is a function of the
 //! set of objects, not of what was there before.
@@ -32,7 +32,9 @@ struct Row {
 }
 
 fn rows() -> Vec<Row> {
-    let tables = [include_str!("cases/resources.yaml"), include_str!("cases/targets.yaml")].map(yaml);
+    let tables =
+        [include_str!("cases/resources.yaml"), include_str!("cases/targets.yaml"), include_str!("cases/guards.yaml")];
+    let tables = tables.map(yaml);
     let rows = |table: &Value| -> Vec<Row> {
         table["cases"].as_array().unwrap().iter().map(|case| row(&table["base"], case)).collect()
     };

@@ -83,6 +83,8 @@ struct Ask {
     path: String,
     authorization: String,
     headers: Vec<(&'static str, String)>,
+    /// A key of the proxy's configuration, with a secret as its value.
+    named: Option<&'static str>,
 }
 
 impl Ask {
@@ -93,6 +95,7 @@ impl Ask {
             path: format!("{path}?access_token={MARK}&code={MARK}"),
             authorization: authorization.into(),
             headers: Vec::new(),
+            named: None,
         }
     }
 
@@ -103,6 +106,11 @@ impl Ask {
 
     fn method(mut self, method: &'static str) -> Self {
         self.method = method;
+        self
+    }
+
+    fn named(mut self, key: &'static str) -> Self {
+        self.named = Some(key);
         self
     }
 
@@ -134,7 +142,8 @@ impl Ask {
             http.headers = lines.into_iter().collect();
         }
         let request = Request { http: Some(http), ..Request::default() };
-        let attributes = AttributeContext { request: Some(request), ..AttributeContext::default() };
+        let context_extensions = self.named.iter().map(|key| ((*key).to_owned(), MARK.to_owned())).collect();
+        let attributes = AttributeContext { request: Some(request), context_extensions, ..AttributeContext::default() };
         framed(&CheckRequest { attributes: Some(attributes) }.encode_to_vec())
     }
 }
@@ -173,6 +182,9 @@ fn by_rules() -> Vec<Ask> {
         Ask::new("/open", &user).header("x-http-method-override", MARK),
         Ask::new("/open", "").method("OPTIONS").header("origin", MARK).header("access-control-request-method", "GET"),
         Ask::new("/open", &bearer(&sign(&good("A2")))),
+        Ask::new("/open", &user).named("entrance.dev/policy"),
+        Ask::new("/open", &user).named("entrance.dev/application"),
+        Ask::new("/open", &user).named("entrance.dev/"),
     ]);
     asks
 }

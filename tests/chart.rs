@@ -38,6 +38,6 @@ fn sets() -> Vec<(String, String)> {
     let name = |file: &std::path::Path| file.file_stem().unwrap().to_str().unwrap().to_owned();
     let mut sets: Vec<_> = files.map(|file| (name(&file), file.to_str().unwrap().to_owned())).collect();
     sets.sort();
-    assert_eq!(sets.len(), 10);
+    assert_eq!(sets.len(), 13);
     sets
 }

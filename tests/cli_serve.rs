@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use entrance::emulator::{self, Emulator, Fault, FaultOrder, MintRequest, Target};
-use entrance::envoy::server::Listen;
+use entrance::listen::Listen;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;

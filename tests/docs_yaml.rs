@@ -132,8 +132,12 @@ fn with(part: &Map<String, Value>) -> Value {
     let mut whole = configuration(&root().join("examples/envoy/envoy.yaml"));
     let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
     for (name, value) in part {
-        let place = if name == "access_log" { manager } else { "/static_resources/clusters/0" };
-        let place = whole.pointer_mut(place).and_then(Value::as_object_mut).unwrap();
+        let place = match name.as_str() {
+            "access_log" => manager.to_owned(),
+            "routes" => format!("{manager}/route_config/virtual_hosts/0"),
+            _ => "/static_resources/clusters/0".to_owned(),
+        };
+        let place = whole.pointer_mut(&place).and_then(Value::as_object_mut).unwrap();
         place.insert(name.clone(), value.clone());
     }
     whole

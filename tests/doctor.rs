@@ -238,6 +238,58 @@ fn what_cannot_be_examined_is_said() {
     assert!(ran.code == 2 && ran.err.contains("there is no rule `nothing`; there are no-check,"), "{}", ran.err);
 }
 
+/// A dump with these listeners of a proxy of Istio, and a listener within it.
+fn istio(role: &str, listeners: &[Value]) -> Value {
+    let kind = |name: &str| format!("type.googleapis.com/envoy.admin.v3.{name}");
+    let active = |listener: &Value| json!({"active_state": {"listener": listener}});
+    let within = json!({"name": "main", "load_assignment": {"endpoints": [{"lb_endpoints": [
+        {"endpoint": {"address": {"envoy_internal_address": {"server_listener_name": "main"}}}}]}]}});
+    json!({"configs": [
+        {"@type": kind("BootstrapConfigDump"), "bootstrap": {"node": {"id": format!("{role}~10.0.0.1~orders.shop")}}},
+        {"@type": kind("ClustersConfigDump"), "dynamic_active_clusters": [{"cluster": within}]},
+        {"@type": kind("ListenersConfigDump"), "dynamic_listeners": listeners.iter().map(active).collect::<Vec<_>>()},
+    ]})
+}
+
+/// A listener whose requests go to a cluster without being checked.
+fn unchecked(more: Value, cluster: &str) -> Value {
+    let manager = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "route_config": {"virtual_hosts": [{"routes": [{"match": {"prefix": "/"}, "route": {"cluster": cluster}}]}]},
+    });
+    let mut listener = json!({"filter_chains": [{"filters": [{"typed_config": manager}]}]});
+    listener.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    listener
+}
+
+#[test]
+fn what_a_workload_of_istio_sends_is_checked_where_it_arrives() {
+    let rules = |role: &str, more: Value, cluster: &str| {
+        let findings = examine(&istio(role, &[unchecked(more, cluster)])).unwrap();
+        findings.iter().map(|finding| finding.rule).collect::<Vec<_>>()
+    };
+    let outbound = json!({"traffic_direction": "OUTBOUND"});
+    assert_eq!(rules("sidecar", outbound.clone(), "api"), []);
+    assert_eq!(rules("sidecar", json!({"traffic_direction": "INBOUND"}), "api"), [Rule::NoCheck]);
+    // So are the listeners of gateways called.
+    assert_eq!(rules("router", outbound, "api"), [Rule::NoCheck]);
+}
+
+#[test]
+fn a_way_from_one_listener_to_another_of_the_same_proxy_is_no_way_in() {
+    let rules = |listener: Value| {
+        let findings = examine(&istio("waypoint", &[listener])).unwrap();
+        findings.iter().map(|finding| finding.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(rules(unchecked(json!({}), "main")), []);
+    assert_eq!(rules(unchecked(json!({"internal_listener": {}}), "api")), [Rule::NoCheck]);
+    let tcp = json!({"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"});
+    let mut chain = json!({"filter_chains": [{"filters": [{"typed_config": tcp}]}]});
+    assert_eq!(rules(chain.clone()), [Rule::NotHttp]);
+    chain["internal_listener"] = json!({});
+    assert_eq!(rules(chain), []);
+}
+
 /// The page lists each rule with its severity.
 #[test]
 fn every_rule_is_documented() {

@@ -61,7 +61,7 @@ impl Copy {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let client = client(server, (way, Arc::clone(&asked))).await;
         let stop = CancellationToken::new();
-        let states = mirror::run(&client, Arc::new(SystemClock), &stop, &TaskTracker::new());
+        let states = mirror::run((&client, &[]), Arc::new(SystemClock), &stop, &TaskTracker::new());
         Self { way, states, asked, stop }
     }
 

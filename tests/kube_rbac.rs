@@ -61,6 +61,7 @@ fn everywhere(account: &str) -> Vec<(&'static str, String)> {
     let mut all: Vec<_> = read.flat_map(|what| READ.map(|verb| (verb, what.clone()))).collect();
     if account == CONTROLLER {
         all.extend(KINDS.iter().map(|kind| ("patch", format!("entrance.dev/{kind}/status"))));
+        all.extend(READ.map(|verb| (verb, "gateway.envoyproxy.io/securitypolicies".to_owned())));
         all.push(("create", "authentication.k8s.io/tokenreviews".to_owned()));
         all.push(("get", "/pods".to_owned()));
         all.extend(["create", "patch"].map(|verb| (verb, "events.k8s.io/events".to_owned())));
@@ -131,7 +132,14 @@ async fn each_account_may_do_what_it_does_and_nothing_else() {
         ["/secrets", "/services", "/serviceaccounts", "/serviceaccounts/token", "/nodes", "/pods/exec", "/pods/log"];
     let groups = ["apps/deployments", "coordination.k8s.io/leases", "rbac.authorization.k8s.io/clusterroles", "*/*"];
     let kinds = KINDS.iter().flat_map(|kind| [format!("entrance.dev/{kind}"), format!("entrance.dev/{kind}/status")]);
-    let known = ["/configmaps", "/pods", "events.k8s.io/events", "/events", "gateway.networking.k8s.io/gatewayclasses"];
+    let known = [
+        "gateway.envoyproxy.io/securitypolicies",
+        "/configmaps",
+        "/pods",
+        "events.k8s.io/events",
+        "/events",
+        "gateway.networking.k8s.io/gatewayclasses",
+    ];
     let gateways =
         OTHERS.iter().flat_map(|kind| ["", "/status"].map(|of| format!("gateway.networking.k8s.io/{kind}{of}")));
     let reviews = ["authentication.k8s.io/tokenreviews", "authorization.k8s.io/subjectaccessreviews"];

@@ -25,7 +25,7 @@ use entrance::policy::rules::{
 use entrance::policy::snapshot::Snapshot;
 use entrance::policy::table::HostTable;
 use entrance::policy::template::PathTemplate;
-use entrance::request::Request;
+use entrance::request::{Named, Request};
 
 /// How an entry comes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,7 +120,8 @@ type Said = (&'static str, &'static str, Option<String>, bool);
 fn decided(snapshot: &Snapshot, caller: &Caller, path: &str) -> Said {
     let text = |text: &str| Bytes::copy_from_slice(text.as_bytes());
     let (method, host, target) = (text("GET"), text("orders.example.com"), text(path));
-    let request = Request { method: &method, host: &host, target: &target, headers: &Vec::new() };
+    let request =
+        Request { method: &method, host: &host, target: &target, headers: &Vec::new(), named: Named::default() };
     let application = ApplicationId(APPLICATION.into());
     let evidence = |_: &ApplicationId| Evidence::Caller { caller, application: &application };
     let verdict = decide(&locate(snapshot, &request), &evidence, UnixTime(1)).verdict;

@@ -18,7 +18,7 @@ use entrance::policy::explain::{Step, explain};
 use entrance::policy::locate::locate;
 use entrance::policy::rules::{GroupOverage, Methods, Mode, Preflight};
 use entrance::policy::snapshot::Snapshot;
-use entrance::request::Request;
+use entrance::request::{Named, Request};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -29,7 +29,7 @@ use world::{AccessPlan, Ask, EntryPlan, PolicyPlan, RoutePlan, Token, World};
 
 fn explained(snapshot: &Snapshot, ask: &Ask) -> Vec<Step> {
     let Ask { method, host, target, headers, token } = ask;
-    let request = Request { method, host, target, headers };
+    let request = Request { method, host, target, headers, named: Named::default() };
     let application = ApplicationId("shop/api".into());
     let evidence = |_: &ApplicationId| match token {
         Token::None => Evidence::None,

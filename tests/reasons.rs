@@ -23,10 +23,11 @@ const SCOPE: &str = "scope_missing";
 /// 403 without a challenge: no other token of the same caller would help.
 const FORBIDDEN: &str = "principal_type_denied client_not_allowed tenant_denied role_missing group_missing \
     groups_overage guest_denied condition_not_met session_too_old step_up_not_possible deny_entry_matched \
-    nobody_allowed no_policy_for_host no_route policy_invalid";
+    nobody_allowed no_policy_for_host no_route policy_invalid scope_unknown";
 
 /// 400.
-const MALFORMED: &str = "path_ambiguous host_invalid method_invalid method_override_refused request_malformed";
+const MALFORMED: &str =
+    "path_ambiguous host_invalid method_invalid method_override_refused request_malformed scope_invalid";
 
 /// 503.
 const UNAVAILABLE: &str = "keys_unavailable groups_unavailable policy_unavailable internal_error";

@@ -37,8 +37,8 @@ mod upstream;
 use std::path::Path;
 
 use entrance::emulator::{self, Emulator, MintRequest, defaults};
-use entrance::envoy::server::Listen;
 use entrance::files::yaml;
+use entrance::listen::Listen;
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use serde_json::{Value, json};

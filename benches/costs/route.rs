@@ -6,7 +6,7 @@ use std::hint::black_box;
 use bytes::Bytes;
 use criterion::Criterion;
 use entrance::policy::locate::{Finding, locate};
-use entrance::request::Request;
+use entrance::request::{Named, Request};
 
 use crate::check::HOST;
 use crate::lines::headers;
@@ -29,7 +29,8 @@ pub(crate) fn route(c: &mut Criterion) {
         let bench = LazyCell::new(|| Bench::new(size));
         let (method, host, target) = (Bytes::from("GET"), Bytes::from(HOST), Bytes::from(PATH));
         let headers = headers("x");
-        let request = Request { method: &method, host: &host, target: &target, headers: &headers };
+        let request =
+            Request { method: &method, host: &host, target: &target, headers: &headers, named: Named::default() };
         group.bench_function(name, |b| {
             let snapshot = &bench.compiled.snapshot;
             assert!(matches!(locate(snapshot, &request).enforcing, Finding::Protected(_)), "{name}");

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use criterion::Criterion;
 use entrance::authorize::ports::Decide as _;
 use entrance::identity::Guid;
-use entrance::request::Request;
+use entrance::request::{Named, Request};
 use entrance::token::{KeySource, RawToken, Version, inspect};
 
 use crate::check::HOST;
@@ -35,6 +35,6 @@ pub(crate) fn token(c: &mut Criterion) {
 
     let (method, host, target) = (Bytes::from("GET"), Bytes::from(HOST), Bytes::from(PATH));
     let headers = headers(&token);
-    let request = Request { method: &method, host: &host, target: &target, headers: &headers };
+    let request = Request { method: &method, host: &host, target: &target, headers: &headers, named: Named::default() };
     group.bench_function("remembered", |b| b.iter(|| bench.authorizer.try_decide(black_box(&request)).is_ok()));
 }

@@ -10,10 +10,11 @@ use entrance::authorize::decision::Decision;
 use entrance::authorize::ports::{AuditSink, Decide, Keys, Record};
 use entrance::authorize::world::World;
 use entrance::envoy::check::Check;
-use entrance::envoy::service::{Limits, Service, Surroundings};
+use entrance::envoy::service::{Limits, Service};
 use entrance::metrics::Metrics;
 use entrance::policy::decide::Verdict;
-use entrance::request::{Headers, Request};
+use entrance::recorder::{Incoming as _, Surroundings};
+use entrance::request::{Headers, Named, Request};
 use entrance::token::{Authority, Discovery};
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
@@ -200,7 +201,13 @@ impl Full {
     }
 
     fn request(&self) -> Request<'_> {
-        Request { method: &self.method, host: &self.host, target: &self.path, headers: &self.headers }
+        Request {
+            method: &self.method,
+            host: &self.host,
+            target: &self.path,
+            headers: &self.headers,
+            named: Named::default(),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use entrance::identity::Caller;
 use entrance::policy::condition::{Condition, ConditionError, Facts};
 use entrance::policy::path::Canonical;
 use entrance::policy::template::PathTemplate;
-use entrance::request::Request;
+use entrance::request::{Named, Request};
 use entrance::token::RawToken;
 
 use super::token::{after_scheme, judge};
@@ -132,7 +132,7 @@ fn holds(condition: &Condition, caller: &Caller, secret: &'static [u8]) -> Resul
         (text(b":path"), text(secret)),
     ];
     let (method, host, target) = (text(b"GET"), text(b"orders.example.com"), text(b"/orders/7?full=1"));
-    let request = Request { method: &method, host: &host, target: &target, headers: &headers };
+    let request = Request { method: &method, host: &host, target: &target, headers: &headers, named: Named::default() };
     let path = Canonical::parse(&target).expect("a path");
     let facts =
         Facts { request: &request, path: &path, host: "orders.example.com", template: &TEMPLATE, caller, now: NOW };

@@ -13,7 +13,7 @@ use entrance::authorize::Authorizer;
 use entrance::authorize::ports::Decide;
 use entrance::authorize::world::World;
 use entrance::policy::decide::{Cause, Permit, Verdict};
-use entrance::request::Request;
+use entrance::request::{Named, Request};
 use serde_json::Value;
 
 use super::check::NoKeys;
@@ -150,7 +150,8 @@ impl Probe {
         let headers: Vec<(Bytes, Bytes)> =
             self.headers.iter().map(|(name, value)| (bytes(name), bytes(value))).collect();
         let (method, host, target) = (bytes(self.method), bytes(&self.host), bytes(&self.path));
-        let request = Request { method: &method, host: &host, target: &target, headers: &headers };
+        let request =
+            Request { method: &method, host: &host, target: &target, headers: &headers, named: Named::default() };
         let Ok(decision) = authorizer.try_decide(&request) else { panic!("static keys need no wait") };
         let matched = decision.verdict.matched().cloned();
         let policy =

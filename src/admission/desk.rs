@@ -68,7 +68,8 @@ impl Desk {
             | Kind::HttpRoute
             | Kind::GrpcRoute
             | Kind::Gateway
-            | Kind::Service => grant::Examined::default(),
+            | Kind::Service
+            | Kind::SecurityPolicy => grant::Examined::default(),
         };
         let Some(resources) = self.cluster.resources() else { return Verdict::refuse(too_early()) };
         let mut verdict = tokio::task::block_in_place(|| self.judge.judge(request, kind, &resources));

@@ -15,25 +15,26 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures_util::StreamExt as _;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::listen::http1::{self, Terms};
 use crate::tls;
 
 use super::desk::Desk;
 use super::review::{self, MAX_REVIEW, Request, Verdict};
 
-/// Longest time for a request's head, and for a whole request. The API server waits 30 s at most.
+/// Longest time for a whole request. The API server waits 30 s at most.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Reviews that are read at once: each may take 8 MiB.
 const AT_ONCE: usize = 32;
-const FAREWELL: Duration = Duration::from_secs(3);
+/// A request's head; the API server leaves connections open.
+const TERMS: Terms =
+    Terms { head: Duration::from_secs(10), farewell: Duration::from_secs(3), lines: 100, buffer: 64 * 1024 };
 
 #[derive(Clone)]
 struct Port {
@@ -101,32 +102,17 @@ pub async fn serve(listener: TcpListener, (tls, router): (TlsAcceptor, Router), 
             () = stop.cancelled() => break,
         };
         match stream {
-            Some(Ok(stream)) => drop(tasks.spawn(converse(stream, router.clone(), stop.clone()))),
+            Some(Ok(stream)) => {
+                let router = router.clone();
+                let answer = move |request| in_time(router.clone(), request);
+                tasks.spawn(http1::converse(stream, answer, (TERMS, stop.clone())));
+            }
             Some(Err(error)) => tracing::warn!(code = "connection_lost", %error),
             None => break,
         }
     }
     tasks.close();
-    let (Ok(()) | Err(_)) = tokio::time::timeout(FAREWELL, tasks.wait()).await;
-}
-
-async fn converse(stream: TlsStream<TcpStream>, router: Router, stop: CancellationToken) {
-    let service = hyper::service::service_fn(move |request| in_time(router.clone(), request));
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended");
-    }
+    let (Ok(()) | Err(_)) = tokio::time::timeout(TERMS.farewell, tasks.wait()).await;
 }
 
 async fn in_time(router: Router, request: hyper::Request<hyper::body::Incoming>) -> Result<Response, Infallible> {

@@ -15,6 +15,7 @@ use crate::token::{KeySet, Profile};
 use super::application::{self, Application, KeySets};
 use super::fault::{About, Fault, Faults, FieldPath};
 use super::grant::{self, ReadGrant};
+use super::guard::Guards;
 use super::hosts::Hosts;
 use super::memo::{Memo, same};
 use super::object::{Kind, Object, ObjectId, Resources};
@@ -75,6 +76,7 @@ pub struct Compiler {
     revocations: Memo<ReadRevocation>,
     grants: Memo<KnownGrant>,
     topology: Topology,
+    guards: Guards,
     /// In the order of their ids, as resources are.
     policies: Vec<KnownPolicy>,
     hosts: Hosts,
@@ -163,6 +165,8 @@ impl Compiler {
             self.policies.iter().for_each(|known| self.hosts.enter(&known.read));
         }
         let snapshot = self.hosts.settle();
+        self.guards.renew(resources, (&self.topology, topology_stands));
+        faults.extend(self.guards.faults(self.policies.iter().map(|known| &known.read)));
         let applications = resources.of(Kind::EntraApplication).filter_map(|object| self.applications.get(&object.id));
         let applications: Vec<&ReadApplication> = applications.map(|known| &known.read).collect();
         faults.extend(revoked.faults.iter().cloned());

@@ -85,6 +85,8 @@ pub enum About {
         /// The policy that was first; `None`: the host is pinned to another namespace.
         winner: Option<PolicyId>,
     },
+    /// Requests that a policy is about are not put to any authorizer.
+    Bypass,
 }
 
 /// One thing that is wrong.

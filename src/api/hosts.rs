@@ -18,6 +18,7 @@ use super::compile::{Scope, Settings};
 use super::fault::{About, Fault, FieldPath};
 use super::object::{Kind, ObjectId};
 use super::policy::ReadPolicy;
+use super::scopes::Scopes;
 
 type Pins = BTreeMap<HostPattern, Arc<str>>;
 
@@ -36,6 +37,7 @@ pub(super) struct Hosts {
     /// What is wrong on a host, if anything is.
     faults: BTreeMap<HostPattern, Vec<Fault>>,
     touched: HashSet<HostPattern, RandomState>,
+    scopes: Scopes,
     snapshot: Arc<Snapshot>,
 }
 
@@ -55,6 +57,7 @@ impl Hosts {
         if !concerns(read, &self.scope) {
             return;
         }
+        self.scopes.enter(read);
         for host in claimed(read, &self.scope) {
             let by = self.named.entry(host.clone()).or_default();
             let at = by.partition_point(|other| other.policy.id() < read.policy.id());
@@ -75,6 +78,7 @@ impl Hosts {
             }
         }
         self.broken.remove(read.policy.id());
+        self.scopes.leave(read);
     }
 
     /// What stands on all hosts now.
@@ -86,8 +90,9 @@ impl Hosts {
         }
         let touched = std::mem::take(&mut self.touched);
         let changes: Vec<Change> = touched.into_iter().filter_map(|host| self.sort_out(host)).collect();
-        if !changes.is_empty() {
-            self.snapshot = Arc::new(self.snapshot.amended(changes));
+        let (scopes, others) = self.scopes.settle();
+        if !changes.is_empty() || others {
+            self.snapshot = Arc::new(self.snapshot.amended(changes).scoped(scopes));
         }
         Arc::clone(&self.snapshot)
     }

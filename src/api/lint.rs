@@ -46,7 +46,8 @@ pub fn remarks(object: &Object, resources: &Resources, compiled: &Compiled) -> V
         | Kind::HttpRoute
         | Kind::GrpcRoute
         | Kind::Gateway
-        | Kind::Service => Vec::new(),
+        | Kind::Service
+        | Kind::SecurityPolicy => Vec::new(),
     }
 }
 

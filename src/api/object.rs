@@ -17,6 +17,8 @@ pub const GROUP: &str = "entrance.dev";
 pub const VERSION: &str = "v1alpha1";
 /// The group of the Gateway API.
 pub const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
+/// The group of Envoy Gateway.
+pub const ENVOY_GATEWAY_GROUP: &str = "gateway.envoyproxy.io";
 /// The namespace of an object that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
@@ -43,6 +45,8 @@ pub enum Kind {
     Gateway,
     /// `v1` `Service`, for `targetRefs`.
     Service,
+    /// `gateway.envoyproxy.io` `SecurityPolicy`, to see which routes are put to an authorizer.
+    SecurityPolicy,
 }
 
 impl Kind {
@@ -70,6 +74,7 @@ impl Kind {
             (GATEWAY_GROUP, "HTTPRoute") => Ok(Some(Self::HttpRoute)),
             (GATEWAY_GROUP, "GRPCRoute") => Ok(Some(Self::GrpcRoute)),
             (GATEWAY_GROUP, "Gateway") => Ok(Some(Self::Gateway)),
+            (ENVOY_GATEWAY_GROUP, "SecurityPolicy") => Ok(Some(Self::SecurityPolicy)),
             (_, _) => Ok(None),
         }
     }
@@ -88,6 +93,7 @@ impl Kind {
             Self::GrpcRoute => "GRPCRoute",
             Self::Gateway => "Gateway",
             Self::Service => "Service",
+            Self::SecurityPolicy => "SecurityPolicy",
         }
     }
 }

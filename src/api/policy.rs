@@ -44,6 +44,8 @@ const ROUTE_FIELDS: [&str; 6] = ["name", "path", "methods", "allow", "deny", "an
 pub struct ReadPolicy {
     /// The rules, poisoned where they are broken.
     pub policy: Arc<Policy>,
+    /// The application that it refers to, if the reference itself is sound and permitted.
+    pub target: Option<ObjectId>,
     /// The hosts that it speaks for, without the broken ones.
     pub claims: Claims,
     /// Which sidecars enforce it; `None`: every gateway does.
@@ -115,7 +117,9 @@ pub(super) fn read(object: &Object, reference: &Reference<'_>, faults: Faults<'_
         grants: reference.grants.to_vec(),
         poison: poison.or(of_routes),
     };
-    ReadPolicy { policy: Arc::new(policy), claims, selector: whole.selector, faults: faults.into_vec() }
+    let target = reference.target.cloned();
+    let (policy, selector) = (Arc::new(policy), whole.selector);
+    ReadPolicy { policy, target, claims, selector, faults: faults.into_vec() }
 }
 
 /// The first fault after so many others, as the reason to deny.

@@ -39,6 +39,16 @@ pub(super) struct Reached {
     pub(super) problem: Option<Box<str>>,
 }
 
+/// A route on a listener.
+pub(super) struct Hanging<'t> {
+    pub(super) route: &'t ObjectId,
+    pub(super) gateway: ObjectId,
+    /// The name of the listener.
+    pub(super) listener: &'t str,
+    /// The host names that both cover.
+    pub(super) hosts: BTreeSet<HostPattern>,
+}
+
 /// A host that both cover, or why there is none.
 type Found = Result<BTreeSet<HostPattern>, String>;
 
@@ -77,6 +87,23 @@ impl Topology {
         false
     }
 
+    /// Where routes hang: on which listeners of which Gateways.
+    pub(super) fn hangings(&self) -> impl Iterator<Item = Hanging<'_>> {
+        let routes =
+            self.known.iter().filter_map(|object| Some((&object.id, self.routes.get(&object.id)?.as_ref().ok()?)));
+        let parents = routes.flat_map(|(id, route)| route.parents.iter().map(move |parent| (id, route, parent)));
+        parents.flat_map(|(id, route, parent)| {
+            let gateway = parent.gateway();
+            let listeners = gateway.as_ref().and_then(|gateway| self.gateways.get(gateway)?.as_ref().ok());
+            let listeners = listeners.map(Vec::as_slice).unwrap_or_default();
+            let taking = listeners.iter().filter(move |listener| listener.takes(id, parent));
+            taking.filter_map(move |listener| {
+                let hosts = met((id, route), parent, std::slice::from_ref(listener)).ok()?;
+                Some(Hanging { route: id, gateway: gateway.clone()?, listener: &listener.name, hosts })
+            })
+        })
+    }
+
     /// What each of these targets comes to.
     pub(super) fn reach(&self, targets: &[Target]) -> Vec<Reached> {
         targets.iter().map(|target| self.reached(target)).collect()
@@ -97,7 +124,8 @@ impl Topology {
             | Kind::AccessGrant
             | Kind::TokenRevocation
             | Kind::ConfigMap
-            | Kind::ReferenceGrant => Err(format!("refers to {id}, which is no target")),
+            | Kind::ReferenceGrant
+            | Kind::SecurityPolicy => Err(format!("refers to {id}, which is no target")),
         };
         let inside = if found.is_ok() && id.kind == Kind::Service { short_names(id) } else { BTreeSet::new() };
         match found {

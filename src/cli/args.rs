@@ -1,5 +1,7 @@
 //! The arguments of every command, as `clap` reads them and `--help` shows them.
 
+pub(super) mod bypass;
+pub(super) mod http;
 pub(super) mod offline;
 
 use std::net::SocketAddr;
@@ -8,7 +10,10 @@ use std::str::FromStr;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
-use crate::envoy::server::Listen;
+use crate::listen::Listen;
+use crate::listen::peers::Network;
+
+use http::ListenHttp;
 
 /// Decides who may reach which route of which API.
 #[derive(Parser, Debug)]
@@ -33,6 +38,8 @@ pub(super) enum Command {
     Token(TokenCommand),
     /// Examine the configuration of an Envoy: where could a request pass unchecked?
     Doctor(DoctorArgs),
+    /// Try to get past an authorizer, any authorizer: tricks against a proxy, judged by what the upstream saw.
+    Bypass(bypass::BypassArgs),
     /// Print the custom resource definitions, for `kubectl apply`.
     Crds(CrdsArgs),
     /// Print a script that completes commands and flags in a shell.
@@ -88,6 +95,13 @@ pub(super) struct ServeArgs {
     /// Where to answer ext_authz: `IP:PORT` or `unix:PATH`; may be given more than once.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9191")]
     pub(super) listen: Vec<Listen>,
+    /// Where to answer proxies that ask over HTTP, and how they ask: `traefik=`, `nginx=`, `caddy=` or `envoy=` before
+    /// `IP:PORT` or `unix:PATH`; may be given more than once.
+    #[arg(long, value_name = "DIALECT=ADDRESS")]
+    pub(super) listen_http: Vec<ListenHttp>,
+    /// A network whose proxies may ask on the TCP ports of `--listen-http`, as in `10.0.0.0/8`; may be given more than once.
+    #[arg(long = "http-peer", value_name = "CIDR", requires = "listen_http")]
+    pub(super) http_peers: Vec<Network>,
     /// Where to serve /livez, /readyz, /metrics and /debug/snapshot.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9901")]
     pub(super) admin: SocketAddr,

@@ -15,7 +15,7 @@ use crate::identity::ApplicationId;
 use crate::policy::decide::{Cause, Evidence, Verdict};
 use crate::policy::explain::{self, Step};
 use crate::policy::locate::{Finding, Located, locate};
-use crate::request::Request;
+use crate::request::{Named, Request};
 use crate::token::Profile;
 
 use super::args::offline::{CheckArgs, KeyArgs};
@@ -47,6 +47,7 @@ struct Asked {
     host: Bytes,
     target: Bytes,
     headers: Vec<(Bytes, Bytes)>,
+    context: Vec<(Bytes, Bytes)>,
 }
 
 impl Asked {
@@ -58,11 +59,14 @@ impl Asked {
         if let Some(source) = &args.token {
             headers.push(offline::bearer(&offline::token(source)?));
         }
-        Ok(Self { method: args.method.clone().into(), host: host.to_owned().into(), target: target.into(), headers })
+        let context = args.context.iter().map(|text| offline::pair(text)).collect::<Result<Vec<_>, _>>()?;
+        let (method, host, target) = (args.method.clone().into(), host.to_owned().into(), target.into());
+        Ok(Self { method, host, target, headers, context })
     }
 
     fn request(&self) -> Request<'_> {
-        Request { method: &self.method, host: &self.host, target: &self.target, headers: &self.headers }
+        let named = Named::read(self.context.iter().map(|(key, value)| (key, value)));
+        Request { method: &self.method, host: &self.host, target: &self.target, headers: &self.headers, named }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done or allowed, 1 denied or undecidable, 2 bad use or an error.
 
 mod args;
+mod bypass;
 mod certificates;
 mod check;
 mod completions;
@@ -94,6 +95,7 @@ fn dispatch(command: Command) -> Result<Outcome, UsageError> {
         Command::Check(args) => check::run(&args),
         Command::Token(TokenCommand::Inspect(args)) => token::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Bypass(args) => bypass::run(&args),
         Command::Crds(args) => crds::run(&args),
         Command::Completions(args) => Ok(completions::run(&args)),
         #[cfg(feature = "emulator")]

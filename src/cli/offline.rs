@@ -83,6 +83,16 @@ pub(super) fn header(text: &str) -> Result<(Bytes, Bytes), UsageError> {
     Ok((name.to_ascii_lowercase().into(), value.trim().to_owned().into()))
 }
 
+/// What a proxy's configuration says, as `KEY=VALUE`.
+pub(super) fn pair(text: &str) -> Result<(Bytes, Bytes), UsageError> {
+    match text.split_once('=') {
+        Some((key, value)) => Ok((key.to_owned().into(), value.to_owned().into())),
+        None => {
+            Err(UsageError::new(format!("--context: `{text}` has no `=`; write `entrance.dev/policy=NAMESPACE/NAME`")))
+        }
+    }
+}
+
 /// The authority of `https://host/path?query`, and path with query as a client sends them: without a fragment, with a
 /// slash if there is nothing, and otherwise exactly as written.
 pub(super) fn split_url(url: &str) -> Result<(&str, String), UsageError> {

@@ -14,7 +14,7 @@ use crate::clock::{Clock, FixedClock, UnixTime};
 use crate::files::library::Library;
 use crate::policy::explain::Step;
 use crate::reason::DenyStatus;
-use crate::request::Request;
+use crate::request::{Named, Request};
 use crate::token::{self, KeySource, Profile, TokenRejection, Version};
 
 use super::args::offline::{InspectArgs, KeyArgs};
@@ -47,7 +47,7 @@ async fn judge(profile: &Arc<Profile>, headers: &Headers, at: (&KeyArgs, UnixTim
     let sources = keys::wanted(profile, headers).into_iter().collect();
     let tokens = Tokens::new(2, keys::fetch(sources, (args, clock)).await?);
     let nothing = Bytes::new();
-    let request = Request { method: &nothing, host: &nothing, target: &nothing, headers };
+    let request = Request { method: &nothing, host: &nothing, target: &nothing, headers, named: Named::default() };
     let presented = match tokens.present(&request, profile, (now, Patience::AskForKeys)) {
         Ok(presented) => Ok(presented),
         Err(need) => {

@@ -10,6 +10,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 /// Longest message, in bytes (Kubernetes' own bound is 32 KiB).
 const MAX_MESSAGE: usize = 1024;
 
+/// The condition of a policy that is not asked about requests which it is about. There only if it is so.
+pub(super) const BYPASSED: &str = "Bypassed";
+
 /// What is known of one object. Two that are equal make the same status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
@@ -79,6 +82,7 @@ pub fn conditions(known: &Known, unlisted: usize, (before, now): (&[Condition], 
     findings.extend(known.keys.as_ref().and_then(keys));
     findings.extend(known.timed.as_ref().map(active));
     findings.extend(conflicted(known));
+    findings.extend(bypassed(known));
     findings.extend((unlisted > 0).then(|| crowded(unlisted)));
     let dated = findings.into_iter().map(|finding| dated(finding, known.generation, (before, now)));
     let mut conditions: Vec<Condition> = dated.collect();
@@ -129,6 +133,12 @@ fn conflicted(known: &Known) -> Option<Finding> {
         reason: "HostOwnedElsewhere",
         message: told(&winners),
     })
+}
+
+fn bypassed(known: &Known) -> Option<Finding> {
+    let open: Vec<&Fault> = known.faults.iter().filter(|fault| fault.about == About::Bypass).collect();
+    let told = || Finding { kind: BYPASSED, status: "True", reason: "RouteUnprotected", message: told(&open) };
+    (!open.is_empty()).then(told)
 }
 
 fn programmed(planes: &Planes, generation: i64) -> Finding {
@@ -260,6 +270,8 @@ mod tests {
             (known(vec![host(), fault(About::Reference)]), "Accepted False RefNotResolved spec: is wrong"),
             (known(vec![host(), fault(About::Target)]), "Accepted False TargetNotFound spec: is wrong"),
             (known(vec![host()]), "Conflicted True HostOwnedElsewhere spec: is wrong"),
+            (known(vec![fault(About::Bypass)]), "Bypassed True RouteUnprotected spec: is wrong"),
+            (known(vec![fault(About::Bypass)]), "Accepted True Accepted valid"),
             (
                 Known { planes: planes(3, 3, None), ..known(vec![]) },
                 "Programmed True Programmed 3/3 data planes at generation 7",

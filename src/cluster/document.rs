@@ -6,7 +6,7 @@
 use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
 
-use crate::api::object::{DEFAULT_NAMESPACE, GATEWAY_GROUP, Kind, Object, ObjectId, Unidentified};
+use crate::api::object::{DEFAULT_NAMESPACE, ENVOY_GATEWAY_GROUP, GATEWAY_GROUP, Kind, Object, ObjectId, Unidentified};
 
 /// The group and version under which a kind is asked for, and its plural.
 pub(super) const fn coordinates(kind: Kind) -> (&'static str, &'static str, &'static str) {
@@ -21,6 +21,7 @@ pub(super) const fn coordinates(kind: Kind) -> (&'static str, &'static str, &'st
         Kind::GrpcRoute => (GATEWAY_GROUP, "v1", "grpcroutes"),
         Kind::Gateway => (GATEWAY_GROUP, "v1", "gateways"),
         Kind::Service => ("", "v1", "services"),
+        Kind::SecurityPolicy => (ENVOY_GATEWAY_GROUP, "v1alpha1", "securitypolicies"),
     }
 }
 
@@ -62,7 +63,7 @@ pub fn resource(kind: Kind, object: &DynamicObject) -> Result<Option<Object>, Un
 
 /// Whether the generation of an object counts what is kept of it, and nothing else.
 const fn counts(kind: Kind) -> bool {
-    !matches!(kind, Kind::HttpRoute | Kind::GrpcRoute | Kind::Gateway | Kind::Service)
+    !matches!(kind, Kind::HttpRoute | Kind::GrpcRoute | Kind::Gateway | Kind::Service | Kind::SecurityPolicy)
 }
 
 /// What is kept beside the identity. Most changes of a route are none that matters here.
@@ -96,6 +97,13 @@ fn kept(kind: Kind, data: &Value) -> Map<String, Value> {
             Map::from_iter([("spec".to_owned(), json!({"listeners": listeners}))])
         }
         Kind::Service => Map::new(),
+        Kind::SecurityPolicy => {
+            let spec = data.get("spec").unwrap_or(&Value::Null);
+            let mut kept = only(spec, &["targetRef", "targetRefs", "targetSelectors", "mergeType"]);
+            // Whether there is a check matters, not whom it asks.
+            kept.extend(spec.get("extAuth").map(|_| ("extAuth".to_owned(), json!({}))));
+            Map::from_iter([("spec".to_owned(), Value::Object(kept))])
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use crate::clock::{Clock, UnixTime, by_chance};
 use super::document;
 use super::store::{Change, Store};
 
-/// All kinds, in the order in which they matter.
+/// The kinds that decisions rest on, in the order in which they matter.
 pub const KINDS: [Kind; 10] = [
     Kind::EntraApplication,
     Kind::AccessPolicy,
@@ -39,6 +39,8 @@ pub const KINDS: [Kind; 10] = [
     Kind::Gateway,
     Kind::Service,
 ];
+/// What only statuses rest on.
+pub const GUARDS: [Kind; 1] = [Kind::SecurityPolicy];
 
 /// ConfigMaps without this label are not looked at.
 pub const JWKS_LABEL: &str = "entrance.dev/jwks=true";
@@ -68,15 +70,16 @@ enum Report {
     Failing,
 }
 
-/// Watches until `stop` is cancelled; the receiver sees each state.
+/// Watches [`KINDS`] and `more` until `stop` is cancelled; the receiver sees each state.
 pub fn run(
-    client: &Client,
+    (client, more): (&Client, &[Kind]),
     clock: Arc<dyn Clock>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) -> watch::Receiver<Mirrored> {
     let (reports, inbox) = mpsc::channel(CHANGES);
-    for kind in KINDS {
+    let kinds: Vec<Kind> = KINDS.iter().chain(more).copied().collect();
+    for &kind in &kinds {
         let (client, reports, stop) = (client.clone(), reports.clone(), stop.clone());
         tasks.spawn(async move {
             tokio::select! {
@@ -86,13 +89,16 @@ pub fn run(
         });
     }
     let (publish, published) = watch::channel(Mirrored::default());
-    tasks.spawn(keep(inbox, publish, clock));
+    tasks.spawn(keep((inbox, Store::new(kinds)), publish, clock));
     published
 }
 
 /// Owns the copy.
-async fn keep(mut inbox: mpsc::Receiver<(Kind, Report)>, publish: watch::Sender<Mirrored>, clock: Arc<dyn Clock>) {
-    let mut store = Store::new(KINDS);
+async fn keep(
+    (mut inbox, mut store): (mpsc::Receiver<(Kind, Report)>, Store),
+    publish: watch::Sender<Mirrored>,
+    clock: Arc<dyn Clock>,
+) {
     let mut batch = Vec::new();
     while inbox.recv_many(&mut batch, CHANGES).await > 0 {
         let now = clock.unix();
@@ -247,7 +253,8 @@ fn config(kind: Kind, listing: Listing) -> watcher::Config {
         | Kind::HttpRoute
         | Kind::GrpcRoute
         | Kind::Gateway
-        | Kind::Service => watcher::Config::default(),
+        | Kind::Service
+        | Kind::SecurityPolicy => watcher::Config::default(),
     };
     match listing {
         Listing::Streamed => config.streaming_lists(),
@@ -290,9 +297,13 @@ fn reports_of(kind: Kind, event: Result<Event<DynamicObject>, watcher::Error>) -
 const fn is_ours(kind: Kind) -> bool {
     match kind {
         Kind::EntraApplication | Kind::AccessPolicy | Kind::AccessGrant | Kind::TokenRevocation => true,
-        Kind::ConfigMap | Kind::ReferenceGrant | Kind::HttpRoute | Kind::GrpcRoute | Kind::Gateway | Kind::Service => {
-            false
-        }
+        Kind::ConfigMap
+        | Kind::ReferenceGrant
+        | Kind::HttpRoute
+        | Kind::GrpcRoute
+        | Kind::Gateway
+        | Kind::Service
+        | Kind::SecurityPolicy => false,
     }
 }
 

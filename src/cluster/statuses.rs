@@ -18,7 +18,7 @@ use crate::api::object::{GROUP, Kind, ObjectId, VERSION};
 use crate::clock::UnixTime;
 
 use super::ancestors::{self, Ancestors};
-use super::conditions::{Known, Phase, conditions};
+use super::conditions::{BYPASSED, Known, Phase, conditions};
 use super::document;
 
 /// Who owns the fields of a status.
@@ -26,7 +26,7 @@ pub const FIELD_MANAGER: &str = "entrance-controller";
 /// The kinds that have a status of ours.
 pub const KINDS: [Kind; 4] = [Kind::EntraApplication, Kind::AccessPolicy, Kind::AccessGrant, Kind::TokenRevocation];
 /// The conditions that are ours.
-const OURS: [&str; 6] = ["Accepted", "Programmed", "KeysReady", "Active", "Conflicted", "AncestorsListed"];
+const OURS: [&str; 7] = ["Accepted", "Programmed", "KeysReady", "Active", "Conflicted", "AncestorsListed", BYPASSED];
 const PAGE: u32 = 500;
 /// To change a list that others change, too.
 const ATTEMPTS: usize = 8;
@@ -118,6 +118,10 @@ pub fn news(before: &Standing, after: &Standing) -> Vec<News> {
             let warning = now.status != "True";
             news.push(News { warning, reason: now.reason.clone(), note: now.message.clone() });
         }
+    }
+    let open = |of: &Standing| of.conditions.iter().find(|condition| condition.type_ == BYPASSED).cloned();
+    if let (None, Some(now)) = (open(before), open(after)) {
+        news.push(News { warning: true, reason: now.reason, note: now.message });
     }
     if let Some(phase) = after.phase.as_ref().filter(|phase| before.phase.as_ref() != Some(*phase)) {
         let waiting = before.phase.is_none() && phase == Phase::Pending.as_str();
@@ -285,6 +289,7 @@ mod tests {
         let pending = standing(&[yes(), active("False")], Some("Pending"));
         let running = standing(&[yes(), active("True")], Some("Active"));
         let over = standing(&[yes(), active("False")], Some("Expired"));
+        let open = standing(&[yes(), condition("Bypassed", "True", "RouteUnprotected")], None);
         for (before, after, told) in [
             (&nothing, &good, &[][..]),
             (&nothing, &bad, &["Invalid"]),
@@ -292,6 +297,9 @@ mod tests {
             (&bad, &good, &["Accepted"]),
             (&bad, &standing(&[no("RefNotResolved")], None), &["RefNotResolved"]),
             (&bad, &bad, &[]),
+            (&good, &open, &["RouteUnprotected"]),
+            (&open, &open, &[]),
+            (&open, &good, &[]),
             (&nothing, &pending, &[]),
             (&nothing, &running, &["Active"]),
             (&pending, &running, &["Active"]),

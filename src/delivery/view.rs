@@ -114,7 +114,8 @@ impl Stock {
             | Kind::AccessGrant
             | Kind::TokenRevocation
             | Kind::ConfigMap
-            | Kind::ReferenceGrant => false,
+            | Kind::ReferenceGrant
+            | Kind::SecurityPolicy => false,
         }
     }
 
@@ -129,7 +130,8 @@ impl Stock {
             | Kind::HttpRoute
             | Kind::GrpcRoute
             | Kind::Gateway
-            | Kind::Service => false,
+            | Kind::Service
+            | Kind::SecurityPolicy => false,
         }
     }
 }
@@ -149,7 +151,8 @@ impl Catalogue {
     pub fn next(&self, resources: &Resources) -> Self {
         let (generation, mut digest) = (self.generation.saturating_add(1), self.digest());
         let mut shares = self.shares.clone();
-        for id in resources.since(&self.resources) {
+        // What nobody enforces is delivered to nobody.
+        for id in resources.since(&self.resources).into_iter().filter(|id| id.kind != Kind::SecurityPolicy) {
             let share = shares.entry(Arc::clone(&id.namespace)).or_default();
             let known = share.get(&id);
             match resources.get(&id) {

@@ -58,10 +58,6 @@ fn share(check: &Node<'_>, place: &Place, findings: &mut Findings) {
             findings.add(Rule::FilterSampled, (place, &enabled, "runtime_key"), found);
         }
     }
-    if check.field("filter_enabled_metadata").is_some() {
-        let found = "requests without certain metadata pass unchecked (so does Istio select by its rules)";
-        findings.add(Rule::FilterConditional, (place, check, "filter_enabled_metadata"), found);
-    }
 }
 
 /// Which headers the authorizer gets to see.

@@ -53,9 +53,35 @@ fn speaks_http2(cluster: &Node<'_>) -> bool {
 
 /// An address of the cluster on another machine.
 fn far<'a>(cluster: &Node<'a>) -> Option<&'a str> {
-    let assignment = cluster.field("load_assignment")?;
-    let localities = assignment.list("endpoints");
-    let endpoints = localities.iter().flat_map(|locality| locality.list("lb_endpoints"));
-    let sockets = endpoints.filter_map(|endpoint| endpoint.at(&["endpoint", "address", "socket_address"]));
+    let addresses = addresses(cluster);
+    let sockets = addresses.iter().filter_map(|address| address.field("socket_address"));
     sockets.map(|socket| socket.text("address")).find(|address| !is_loopback(address))
+}
+
+/// The addresses of a cluster, as far as it says them itself.
+fn addresses<'a>(cluster: &Node<'a>) -> Vec<Node<'a>> {
+    let assignment = cluster.field("load_assignment");
+    let localities = assignment.map(|assignment| assignment.list("endpoints")).unwrap_or_default();
+    let endpoints = localities.iter().flat_map(|locality| locality.list("lb_endpoints"));
+    endpoints.filter_map(|endpoint| endpoint.at(&["endpoint", "address"])).collect()
+}
+
+/// Whether a cluster is the proxy's own admin port, and nothing else.
+pub(super) fn is_admin(name: &str, config: &Config<'_>) -> bool {
+    let Some(admin) = config.admin.as_ref().and_then(|admin| admin.field("address")) else { return false };
+    let Some(cluster) = config.clusters.get(name) else { return false };
+    let addresses = addresses(cluster);
+    !addresses.is_empty() && addresses.iter().all(|address| is_same(address, &admin))
+}
+
+/// Whether a cluster is listeners of the same proxy, and nothing else.
+pub(super) fn is_within(name: &str, config: &Config<'_>) -> bool {
+    let addresses = config.clusters.get(name).map(addresses).unwrap_or_default();
+    !addresses.is_empty() && addresses.iter().all(|address| address.field("envoy_internal_address").is_some())
+}
+
+fn is_same(one: &Node<'_>, other: &Node<'_>) -> bool {
+    let port = |node: &Node<'_>| node.at(&["socket_address", "port_value"]).map(|port| port.value.clone());
+    let ip = |node: &Node<'_>| node.at(&["socket_address", "address"]).map(|ip| ip.value.clone());
+    port(one).is_some() && port(one) == port(other) && ip(one) == ip(other)
 }

@@ -16,6 +16,8 @@ pub(super) struct Config<'a> {
     /// Filters that a listener names.
     pub(super) filters: HashMap<&'a str, Node<'a>>,
     pub(super) admin: Option<Node<'a>>,
+    /// It stands beside one workload of Istio, and takes requests of others as well as that one's own.
+    is_sidecar: bool,
     /// Whether clusters that are not here do not exist: not so where a server delivers more.
     pub(super) whole: bool,
 }
@@ -44,8 +46,14 @@ impl<'a> Config<'a> {
             routes: HashMap::new(),
             filters: HashMap::new(),
             admin: None,
+            is_sidecar: false,
             whole: false,
         }
+    }
+
+    /// Whether a listener is for what the workload itself sends: its requests are checked where they arrive.
+    pub(super) fn is_own_way_out(&self, listener: &Node<'_>) -> bool {
+        self.is_sidecar && listener.text("traffic_direction") == "OUTBOUND"
     }
 
     fn bootstrap(&mut self, root: &Node<'a>) {
@@ -60,7 +68,11 @@ impl<'a> Config<'a> {
     fn take(&mut self, dump: &Node<'a>) {
         match dump.unwrapped().0 {
             // Its static resources come again in the other parts.
-            "BootstrapConfigDump" => self.admin = dump.at(&["bootstrap", "admin"]),
+            "BootstrapConfigDump" => {
+                self.admin = dump.at(&["bootstrap", "admin"]);
+                let node = dump.at(&["bootstrap", "node"]);
+                self.is_sidecar = node.is_some_and(|node| node.text("id").starts_with("sidecar~"));
+            }
             "ListenersConfigDump" => {
                 let fixed = dump.list("static_listeners").into_iter().filter_map(|entry| entry.field("listener"));
                 let dynamic = dump.list("dynamic_listeners").into_iter();

@@ -1,8 +1,10 @@
 //! The HTTP filters of a connection manager: which of them checks, and what its neighbours can do.
 
 use super::check;
+use super::condition;
 use super::config::Config;
 use super::node::Node;
+use super::routes;
 use super::{Findings, Place, Rule};
 
 /// Filters that answer requests by themselves, from what earlier ones left behind or from settings.
@@ -14,7 +16,11 @@ const ANSWERS: [(&str, &str); 2] = [
 const CODE: [&str; 5] = ["Lua", "Wasm", "ExternalProcessor", "Config", "DynamicModuleFilter"];
 
 /// The filters of a connection manager, in their order.
-pub(super) struct Chain<'a>(Vec<Filter<'a>>);
+pub(super) struct Chain<'a> {
+    filters: Vec<Filter<'a>>,
+    /// Clients may have shown a certificate.
+    pub(super) is_certified: bool,
+}
 
 /// One filter.
 pub(super) struct Filter<'a> {
@@ -31,18 +37,24 @@ pub(super) struct Filter<'a> {
 
 impl<'a> Chain<'a> {
     /// The filters of a manager.
-    pub(super) fn of(manager: &Node<'a>, config: &Config<'a>) -> Self {
-        Self::of_upgrade(&manager.list("http_filters"), config)
+    pub(super) fn of(manager: &Node<'a>, config: &Config<'a>, is_certified: bool) -> Self {
+        Self { is_certified, ..Self::of_upgrade(&manager.list("http_filters"), config) }
     }
 
     /// These filters.
     pub(super) fn of_upgrade(filters: &[Node<'a>], config: &Config<'a>) -> Self {
-        Self(filters.iter().map(|filter| Filter::read(filter, config)).collect())
+        let filters = filters.iter().map(|filter| Filter::read(filter, config)).collect();
+        Self { filters, is_certified: false }
+    }
+
+    /// All of them.
+    pub(super) fn filters(&self) -> &[Filter<'a>] {
+        &self.filters
     }
 
     /// Those that ask an external authorizer.
     pub(super) fn checks(&self) -> impl Iterator<Item = &Filter<'a>> {
-        self.0.iter().filter(|filter| filter.is_check())
+        self.filters.iter().filter(|filter| filter.is_check())
     }
 }
 
@@ -66,6 +78,22 @@ impl<'a> Filter<'a> {
         self.kind == "ExtAuthz" || (self.kind.is_empty() && self.name == "envoy.filters.http.ext_authz")
     }
 
+    /// The policy of Envoy Gateway that it was made for, as `namespace/name`: such a filter is off but for the routes that
+    /// the policy covers.
+    pub(super) fn policy(&self) -> Option<&'a str> {
+        let name = self.name.strip_prefix("envoy.filters.http.ext_authz/securitypolicy/")?;
+        self.node.is_on("disabled").then_some(name)
+    }
+
+    pub(super) fn is_rbac(&self) -> bool {
+        self.kind == "RBAC"
+    }
+
+    /// Whether it verifies tokens, and leaves their claims to those behind it.
+    pub(super) fn reads_tokens(&self) -> bool {
+        self.kind == "JwtAuthentication"
+    }
+
     fn runs_code(&self) -> bool {
         // Go's message is called `Config`, as others are.
         CODE.contains(&self.kind) && (self.kind != "Config" || self.name.contains("golang"))
@@ -78,16 +106,19 @@ pub(super) fn examine(
     (manager, config, place): (&Node<'_>, &Config<'_>, &Place),
     findings: &mut Findings,
 ) {
-    let Some(first) = chain.0.iter().position(Filter::is_check) else {
-        let found = format!("{} filters, none of which asks an authorizer", chain.0.len());
-        findings.add(Rule::NoCheck, (place, manager, "http_filters"), found);
+    let Some(first) = chain.filters.iter().position(Filter::is_check) else {
+        if !condition::refusals(chain, place, findings) && routes::lead_anywhere(manager, config) {
+            let found = format!("{} filters, none of which asks an authorizer", chain.filters.len());
+            findings.add(Rule::NoCheck, (place, manager, "http_filters"), found);
+        }
         return;
     };
-    for (at, filter) in chain.0.iter().enumerate() {
+    for (at, filter) in chain.filters.iter().enumerate() {
         let place = place.then(format!("filter `{}`", filter.name));
         if filter.is_check() {
             standing(filter, &place, findings);
             if !filter.is_unseen {
+                condition::examine(filter, (chain, at, &place), findings);
                 check::examine(filter, (config, &place), findings);
             }
         } else if at < first {
@@ -100,12 +131,17 @@ pub(super) fn examine(
 
 /// Whether the check is made at all.
 fn standing(filter: &Filter<'_>, place: &Place, findings: &mut Findings) {
-    if filter.node.is_on("disabled") {
-        findings.add(
+    match filter.policy() {
+        Some(policy) => {
+            let found = format!("only routes of SecurityPolicy `{policy}` are checked");
+            findings.add(Rule::FilterOfPolicy, (place, &filter.node, "disabled"), found);
+        }
+        None if filter.node.is_on("disabled") => findings.add(
             Rule::FilterDisabled,
             (place, &filter.node, "disabled"),
             "only routes that switch it on are checked",
-        );
+        ),
+        None => {}
     }
     if filter.node.is_on("is_optional") {
         findings.add(

@@ -29,20 +29,38 @@ pub(super) fn examine(listener: &Node<'_>, config: &Config<'_>, findings: &mut F
     for (at, chain) in listener.list("filter_chains").iter().enumerate() {
         let name = chain.text("name");
         let name = if name.is_empty() { at.to_string() } else { format!("`{name}`") };
-        examine_chain(chain, (config, &place.then(format!("filter chain {name}"))), findings);
+        examine_chain((listener, chain), (config, &place.then(format!("filter chain {name}"))), findings);
     }
     if let Some(chain) = listener.field("default_filter_chain") {
-        examine_chain(&chain, (config, &place.then("default filter chain")), findings);
+        examine_chain((listener, &chain), (config, &place.then("default filter chain")), findings);
     }
     if let Some((_, manager)) = listener.at(&["api_listener"]).and_then(|api| api.typed("api_listener")) {
-        examine_manager(&manager, (config, &place), findings);
+        examine_manager((&manager, false), (config, &place), findings);
     }
 }
 
-fn examine_chain(chain: &Node<'_>, (config, place): (&Config<'_>, &Place), findings: &mut Findings) {
+/// Whether clients may have shown certificates; for a listener within the proxy another one may have seen to that.
+fn is_certified(listener: &Node<'_>, chain: &Node<'_>) -> bool {
+    const AUTHORITIES: [&str; 3] =
+        ["validation_context", "validation_context_sds_secret_config", "combined_validation_context"];
+    let socket = chain.field("transport_socket").and_then(|socket| socket.typed("typed_config"));
+    let common = socket.and_then(|(_, settings)| settings.field("common_tls_context"));
+    let is_asked = common.is_some_and(|common| AUTHORITIES.iter().any(|name| common.field(name).is_some()));
+    is_asked || listener.field("internal_listener").is_some()
+}
+
+fn examine_chain(
+    (listener, chain): (&Node<'_>, &Node<'_>),
+    (config, place): (&Config<'_>, &Place),
+    findings: &mut Findings,
+) {
     for filter in chain.list("filters") {
         match filter.typed("typed_config") {
-            Some(("HttpConnectionManager", manager)) => examine_manager(&manager, (config, place), findings),
+            Some(("HttpConnectionManager", manager)) => {
+                examine_manager((&manager, is_certified(listener, chain)), (config, place), findings);
+            }
+            // What comes to a listener within the proxy has come through another one, or is on its way out.
+            Some(("TcpProxy", _)) if listener.field("internal_listener").is_some() => {}
             Some(("TcpProxy", proxy)) => {
                 let found = format!("connections go to cluster `{}` as they are", proxy.text("cluster"));
                 findings.add(Rule::NotHttp, (place, &filter, ""), found);
@@ -52,8 +70,12 @@ fn examine_chain(chain: &Node<'_>, (config, place): (&Config<'_>, &Place), findi
     }
 }
 
-fn examine_manager(manager: &Node<'_>, (config, place): (&Config<'_>, &Place), findings: &mut Findings) {
-    let chain = Chain::of(manager, config);
+fn examine_manager(
+    (manager, is_certified): (&Node<'_>, bool),
+    (config, place): (&Config<'_>, &Place),
+    findings: &mut Findings,
+) {
+    let chain = Chain::of(manager, config, is_certified);
     filters::examine(&chain, (manager, config, place), findings);
     if chain.checks().next().is_some() {
         one_reading(manager, place, findings);

@@ -3,7 +3,7 @@
 //! Pure: a configuration as JSON goes in, findings come out. *Nodes* (`node`) are values that know their place;
 //! *configurations* (`config`) are found in bootstraps and in the dumps of the admin port; the rest walks down as a
 //! request does: listener and connection manager (`listener`), the check and its neighbours (`check`, `filters`), routes
-//! that switch it off (`routes`), and the way to the authorizer (`cluster`). [`Rule`] lists what is looked for.
+//! that switch it off (`routes`), what the check depends on in Istio (`condition`), and the way to the authorizer (`cluster`). [`Rule`] lists what is looked for.
 //!
 //! # What is promised
 //! - **Nothing is taken for granted.** A setting that is absent counts as what Envoy makes of it. What cannot be seen,
@@ -14,6 +14,7 @@
 
 mod check;
 mod cluster;
+mod condition;
 mod config;
 mod filters;
 mod listener;
@@ -66,7 +67,7 @@ pub fn examine(document: &Value) -> Result<Vec<Finding>, Unfit> {
     if let Some(admin) = &config.admin {
         listener::admin(admin, &mut findings);
     }
-    for listener in &config.listeners {
+    for listener in config.listeners.iter().filter(|listener| !config.is_own_way_out(listener)) {
         listener::examine(listener, &config, &mut findings);
     }
     Ok(findings.0)

@@ -42,6 +42,13 @@ impl<'a> Node<'a> {
         items.iter().enumerate().map(move |(at, value)| Self { value, path: path.index(at) })
     }
 
+    /// The members of a map, whose names are no field names.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&'a str, Self)> + use<'a> {
+        let path = self.path.clone();
+        let members = self.value.as_object().into_iter().flatten();
+        members.map(move |(name, value)| (name.as_str(), Self { value, path: path.field(name) }))
+    }
+
     /// The elements of a list in a field; none if it is absent.
     pub(super) fn list(&self, name: &str) -> Vec<Self> {
         self.field(name).map(|list| list.items().collect()).unwrap_or_default()

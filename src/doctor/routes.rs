@@ -1,5 +1,6 @@
 //! Routes: where the check is switched off, and where identity headers are handled by somebody else.
 
+use super::cluster;
 use super::config::Config;
 use super::filters::{Chain, Filter, is_identity};
 use super::node::Node;
@@ -12,6 +13,26 @@ struct Above<'s, 'a> {
     on: Vec<bool>,
 }
 
+/// The routes of a connection manager, if they are in the document.
+fn routes<'a>(manager: &Node<'a>, config: &Config<'a>) -> Option<Node<'a>> {
+    let delivered = manager.at(&["rds"]).map(|rds| rds.text("route_config_name"));
+    manager.field("route_config").or_else(|| config.routes.get(delivered?).cloned())
+}
+
+/// Whether requests can reach an upstream, as far as is seen. Answers of the proxy's own and single pages of its admin port,
+/// which health checks and monitoring are given, are none; nor is another listener of the proxy, which is looked at itself.
+pub(super) fn lead_anywhere(manager: &Node<'_>, config: &Config<'_>) -> bool {
+    let Some(routes) = routes(manager, config) else { return true };
+    let hosts = routes.list("virtual_hosts");
+    hosts.iter().any(|host| host.field("matcher").is_some())
+        || hosts.iter().flat_map(|host| host.list("routes")).any(|route| {
+            let Some(action) = route.field("route") else { return false };
+            let is_page = route.at(&["match", "path"]).is_some();
+            let cluster = action.text("cluster");
+            !(is_page && cluster::is_admin(cluster, config) || cluster::is_within(cluster, config))
+        })
+}
+
 /// Looks at the routes of a connection manager.
 pub(super) fn examine(
     manager: &Node<'_>,
@@ -19,10 +40,8 @@ pub(super) fn examine(
     findings: &mut Findings,
 ) {
     let checks: Vec<_> = chain.checks().collect();
-    let here = manager.field("route_config");
-    let delivered = manager.at(&["rds"]).map(|rds| rds.text("route_config_name"));
-    let Some(routes) = here.or_else(|| config.routes.get(delivered?).cloned()) else {
-        let name = delivered.unwrap_or("by scope");
+    let Some(routes) = routes(manager, config) else {
+        let name = manager.at(&["rds"]).map_or("by scope", |rds| rds.text("route_config_name"));
         findings.add(Rule::UnseenRoutes, (place, manager, "rds"), format!("routes `{name}` are not in the document"));
         return;
     };
@@ -94,7 +113,10 @@ impl<'s, 'a> Above<'s, 'a> {
             return;
         }
         let found = format!("requests reach cluster `{cluster}` unchecked");
-        findings.add(Rule::RouteUnprotected, (place, node, "typed_per_filter_config"), found);
+        // Where policies switch the check on, nobody has switched it off.
+        let by_policy = self.checks.iter().all(|check| check.policy().is_some());
+        let rule = if by_policy { Rule::RouteWithoutPolicy } else { Rule::RouteUnprotected };
+        findings.add(rule, (place, node, "typed_per_filter_config"), found);
     }
 }
 

@@ -71,10 +71,16 @@ rules! {
     FailureModeAllow = ("failure-mode-allow", Error, "set `failure_mode_allow: false`: otherwise a stopped authorizer means that everybody passes");
     /// The filter is off unless a route switches it on.
     FilterDisabled = ("filter-disabled", Warning, "remove `disabled: true` from the filter, so that a route added later is protected, too");
+    /// The filter belongs to a policy of Envoy Gateway, and is off for routes that the policy does not cover.
+    FilterOfPolicy = ("filter-of-policy", Note, "let the SecurityPolicy target the Gateway, so that a route added later is protected, too");
     /// The filter is asked for a share of the requests only.
     FilterSampled = ("filter-sampled", Error, "remove `filter_enabled`, or set it to 100 % without a runtime key that can lower it");
     /// The filter is asked only for requests that other filters mark.
     FilterConditional = ("filter-conditional", Warning, "make sure that the condition covers everything protected; requests that do not meet it pass unchecked");
+    /// No request meets the condition of the check.
+    ConditionUnmet = ("condition-unmet", Error, "let an AuthorizationPolicy with `action: CUSTOM` have `rules: [{}]`; it is asked before tokens are read, and principals take mutual TLS");
+    /// A policy of Istio names a provider that cannot be asked.
+    ProviderUnusable = ("provider-unusable", Error, "let `extensionProviders` of the mesh configuration hold the provider with a service that exists, and all policies of a workload name the same one");
     /// Decisions are recorded, and not enforced.
     ShadowMode = ("shadow-mode", Error, "remove `shadow_mode`; use `mode: Shadow` in a policy to try one out");
     /// A filter that cannot be loaded is left out in silence.
@@ -83,6 +89,8 @@ rules! {
     UnseenFilter = ("unseen-filter", Warning, "give the dump of a proxy that has received the filter (`/config_dump`), and no default configuration that lets requests pass");
     /// A route, virtual host or weighted cluster switches the check off.
     RouteUnprotected = ("route-unprotected", Error, "remove the override and let a policy say `anonymous: true` for that path, so that identity headers are stripped and the access is recorded");
+    /// No policy of Envoy Gateway puts a route to the authorizer.
+    RouteWithoutPolicy = ("route-without-policy", Error, "let a SecurityPolicy with `extAuth` target the Gateway; a policy of the route takes its place unless it has an `extAuth` of its own or `mergeType: StrategicMerge`");
     /// A route asks another authorizer, or none that is known.
     RouteElsewhere = ("route-elsewhere", Warning, "remove the override of the service, or make sure that this authorizer has the same policies");
     /// Routes come from a server and are not in the document.

@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
+use crate::listen::http1::{self, Terms};
+
 use super::world::World;
 
-/// Longest time for a TLS handshake, and for a request's head.
+/// Longest time for a TLS handshake.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Who tests wants an end at once.
+const TERMS: Terms = Terms { head: PATIENCE, farewell: Duration::from_secs(1), lines: 100, buffer: 64 * 1024 };
 
 /// Where requests come in.
 pub(super) struct Door {
@@ -41,37 +43,14 @@ pub(super) async fn serve(door: Door, world: Arc<World>, router: Router) {
 }
 
 async fn connect(stream: TcpStream, tls: Option<TlsAcceptor>, (world, router): (Arc<World>, Router)) {
+    let answer = move |request| router.clone().oneshot(request);
+    let terms = (TERMS, world.stop.clone());
     let Some(tls) = tls else {
-        return converse(stream, &world, router).await;
+        return http1::converse(stream, answer, terms).await;
     };
     match tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => converse(stream, &world, router).await,
+        Ok(Ok(stream)) => http1::converse(stream, answer, terms).await,
         Ok(Err(error)) => tracing::debug!(%error, "tls handshake failed"),
         Err(_) => tracing::debug!("tls handshake took too long"),
-    }
-}
-
-async fn converse<S>(stream: S, world: &World, router: Router)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = hyper::service::service_fn(move |request| router.clone().oneshot(request));
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = world.stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            match tokio::time::timeout(Duration::from_secs(1), connection).await {
-                Ok(ended) => ended,
-                Err(_) => return,
-            }
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended");
     }
 }

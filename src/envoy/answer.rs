@@ -23,16 +23,17 @@ use envoy_types::pb::google::rpc::Status;
 use prost::Message;
 use tonic::Code;
 
-use crate::authorize::decision::{Authenticated, ChallengeContext, Decision, DecisionId, PreparedAnswer};
+use crate::answer::Refusal;
+use crate::answer::identity_headers::{self, CALLER, DECISION};
+use crate::authorize::decision::{Authenticated, Decision, DecisionId, PreparedAnswer};
 use crate::authorize::ports::Outcome;
 use crate::identity::Caller;
-use crate::policy::decide::{Cause, Challenge, Permit, Verdict};
+use crate::policy::decide::{Cause, Permit, Verdict};
 use crate::reason::{DenyStatus, ReasonCode};
 use crate::request::Headers;
 
 use super::facts::{self, Value, delimited, put_length, put_text};
-use super::identity_headers::{self, CALLER, DECISION};
-use super::{challenge, frame};
+use super::frame;
 
 // Tags of `CheckResponse`, `OkHttpResponse`, `HeaderValueOption` and `HeaderValue`: number << 3 | wire type.
 const STATUS: u8 = 0x0a;
@@ -50,9 +51,6 @@ const OVERWRITE: u8 = 2;
 const ANSWER: usize = 1536;
 /// Room for what is said of a usual caller.
 const USUAL: usize = 768;
-
-/// Seconds after which a client may ask again what could not be decided.
-const RETRY_AFTER: &str = "5";
 
 /// Makes the answer to one check, framed for gRPC. `headers` are those of the request: what poses as one of ours among
 /// them is removed.
@@ -72,19 +70,9 @@ pub fn answer(decision: Decision, headers: &dyn Headers) -> Bytes {
     put_facts(&decision, prepared, &mut out);
     let Decision { id, verdict, challenge, .. } = decision;
     match verdict {
-        Verdict::Permit(permit) => {
-            let request = Permitted { id: &id, headers, prepared };
-            permitted(permit, &request, &mut out);
-        }
-        Verdict::Deny(denial) => {
-            let refused =
-                Refused { id: &id, reason: denial.reason(), context: challenge.as_deref(), asks: denial.challenge() };
-            refused.encode(&mut out);
-        }
-        Verdict::Unavailable(outage) => {
-            let refused = Refused { id: &id, reason: outage.reason(), context: None, asks: None };
-            refused.encode(&mut out);
-        }
+        Verdict::Permit(permit) => permitted(permit, &Permitted { id: &id, headers, prepared }, &mut out),
+        Verdict::Deny(denial) => refused(&Refusal::denied(&id, &denial, challenge.as_deref()), &mut out),
+        Verdict::Unavailable(outage) => refused(&Refusal::plain(&id, outage.reason()), &mut out),
     }
     framed(out)
 }
@@ -94,8 +82,7 @@ pub fn answer(decision: Decision, headers: &dyn Headers) -> Bytes {
 pub fn last_resort() -> Bytes {
     static ANSWER: LazyLock<Bytes> = LazyLock::new(|| {
         let mut out = vec![0; frame::PREFIX];
-        let refused = Refused { id: &DecisionId::new(0), reason: ReasonCode::InternalError, context: None, asks: None };
-        refused.encode(&mut out);
+        refused(&Refusal::plain(&DecisionId::new(0), ReasonCode::InternalError), &mut out);
         framed(out)
     });
     ANSWER.clone()
@@ -218,50 +205,24 @@ fn identity(values: &[Option<Cow<'_, str>>; CALLER.len()], out: &mut Vec<u8>) {
     set().for_each(|header| header.put(out));
 }
 
-struct Refused<'a> {
-    id: &'a DecisionId,
-    reason: ReasonCode,
-    context: Option<&'a ChallengeContext>,
-    asks: Option<&'a Challenge>,
-}
-
-impl Refused<'_> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        let refusal = self.reason.status();
-        let mut headers = vec![
-            header("content-type", "application/problem+json".to_owned()),
-            header("cache-control", "no-store".to_owned()),
-        ];
-        if let Some(challenge) = challenge::challenge(self.reason, self.context, self.asks) {
-            headers.push(header("www-authenticate", challenge));
-        }
-        if refusal == DenyStatus::Unavailable {
-            headers.push(header("retry-after", RETRY_AFTER.to_owned()));
-        }
-        let denied = DeniedHttpResponse {
-            status: Some(HttpStatus { code: i32::from(refusal.http()) }),
-            headers,
-            body: self.problem(),
-        };
-        let response = CheckResponse {
-            status: Some(status(grpc_code(refusal), self.reason.code().to_owned())),
-            http_response: Some(HttpResponse::DeniedResponse(denied)),
-            dynamic_metadata: None,
-        };
-        out.extend_from_slice(&response.encode_to_vec());
-    }
-
-    /// RFC 9457 problem details. Says no more than the reason and the id; nothing in it needs escaping.
-    fn problem(&self) -> String {
-        let refusal = self.reason.status();
-        format!(
-            "{{\"type\":\"about:blank\",\"title\":\"{}\",\"status\":{},\"reason\":\"{}\",\"decision_id\":\"{}\"}}",
-            refusal.title(),
-            refusal.http(),
-            self.reason,
-            self.id
-        )
-    }
+/// The answer of a refusal, whole.
+fn refused(refusal: &Refusal<'_>, out: &mut Vec<u8>) {
+    let status = refusal.status();
+    let denied = DeniedHttpResponse {
+        status: Some(HttpStatus { code: i32::from(status.http()) }),
+        headers: refusal.headers().into_iter().map(|(name, value)| header(name, value)).collect(),
+        body: refusal.body(),
+    };
+    let response = CheckResponse {
+        status: Some(Status {
+            code: i32::from(grpc_code(status)),
+            message: refusal.reason().code().to_owned(),
+            details: Vec::new(),
+        }),
+        http_response: Some(HttpResponse::DeniedResponse(denied)),
+        dynamic_metadata: None,
+    };
+    out.extend_from_slice(&response.encode_to_vec());
 }
 
 /// Never 0, which would mean yes.
@@ -272,10 +233,6 @@ const fn grpc_code(refusal: DenyStatus) -> Code {
         DenyStatus::Forbidden => Code::PermissionDenied,
         DenyStatus::Unavailable => Code::Unavailable,
     }
-}
-
-fn status(code: Code, message: String) -> Status {
-    Status { code: i32::from(code), message, details: Vec::new() }
 }
 
 fn header(name: &str, value: String) -> HeaderValueOption {

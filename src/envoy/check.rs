@@ -9,7 +9,8 @@ use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 use crate::authorize::decision::RequestFacts;
-use crate::request::{Headers, Request};
+use crate::recorder::Incoming;
+use crate::request::{Headers, Named, Request};
 
 use super::proto;
 
@@ -17,13 +18,14 @@ use super::proto;
 const SMALL: usize = 64 * 1024;
 /// Most header lines of a larger message. Envoy's default limit is 100.
 const LINES: usize = 4096;
-/// `attributes.request.http.headers`, and `attributes.request.http.header_map.headers`.
-const WAYS_TO_LINES: [&[u32]; 2] = [&[1, 4, 2, 3], &[1, 4, 2, 13, 1]];
+/// `attributes.request.http.headers`, `attributes.request.http.header_map.headers` and `attributes.context_extensions`.
+const WAYS_TO_LINES: [&[u32]; 3] = [&[1, 4, 2, 3], &[1, 4, 2, 13, 1], &[1, 10]];
 
 /// One check. Its bytes are a stranger's.
 pub struct Check {
     http: proto::HttpRequest,
     source: Bytes,
+    extensions: Vec<proto::Entry>,
 }
 
 impl Check {
@@ -42,19 +44,19 @@ impl Check {
             .and_then(|address| address.socket_address)
             .map(|socket| socket.address)
             .unwrap_or_default();
-        Some(Self { http, source })
+        Some(Self { http, source, extensions: attributes.context_extensions })
+    }
+}
+
+impl Incoming for Check {
+    fn request(&self) -> Request<'_> {
+        let named = Named::read(self.extensions.iter().map(|pair| (&pair.key, &pair.value)));
+        Request { method: &self.http.method, host: &self.http.host, target: &self.http.path, headers: self, named }
     }
 
-    /// The request to decide on.
-    #[must_use]
-    pub fn request(&self) -> Request<'_> {
-        Request { method: &self.http.method, host: &self.http.host, target: &self.http.path, headers: self }
-    }
-
-    /// What the log keeps of the request. The query is left out, and user information before the host: tokens, names
+    /// The query is left out, and user information before the host: tokens, names
     /// and passwords end up there.
-    #[must_use]
-    pub fn facts(&self) -> RequestFacts {
+    fn facts(&self) -> RequestFacts {
         let mut facts = RequestFacts {
             method: self.http.method.clone(),
             host: without_userinfo(&self.http.host),
@@ -127,7 +129,8 @@ fn without_userinfo(authority: &Bytes) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::Check;
-    use crate::request::Headers;
+    use crate::recorder::Incoming as _;
+    use crate::request::{Headers, Named};
     use bytes::Bytes;
     use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
     use envoy_types::pb::envoy::service::auth::v3::{
@@ -177,6 +180,33 @@ mod tests {
         assert_eq!(&facts.request_id[..], b"r1");
         assert_eq!(&facts.traceparent[..], b"00-t");
         assert_eq!(lines(&check).len(), 3);
+    }
+
+    #[test]
+    fn what_the_proxy_names_is_read_and_never_said_twice() {
+        let message = |pairs: &[(&str, &str)]| {
+            let mut message = encoded(HttpRequest::default()).to_vec();
+            for (key, value) in pairs {
+                // a map has each key once; the wire may not
+                let context_extensions = [((*key).to_owned(), (*value).to_owned())].into();
+                let attributes = AttributeContext { context_extensions, ..AttributeContext::default() };
+                message.extend(CheckRequest { attributes: Some(attributes) }.encode_to_vec());
+            }
+            Check::parse(message.into()).unwrap()
+        };
+        let text = |bytes: Option<&Bytes>| bytes.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+        let both = message(&[("entrance.dev/policy", "a/b"), ("entrance.dev/application", "a/c"), ("other", "x")]);
+        let named = both.request().named;
+        assert_eq!((text(named.policy), text(named.application)), (Some("a/b".into()), Some("a/c".into())));
+        assert!(!named.is_garbled);
+        assert_eq!(message(&[("policy", "a/b")]).request().named, Named::default());
+        for garbled in [
+            &[("entrance.dev/policy", "a/b"), ("entrance.dev/policy", "a/b")],
+            &[("entrance.dev/policy", "a/b"), ("entrance.dev/", "a/b")],
+            &[("entrance.dev/Policy", "a/b"), ("x", "y")],
+        ] {
+            assert!(message(garbled).request().named.is_garbled, "{garbled:?}");
+        }
     }
 
     #[test]

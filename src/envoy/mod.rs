@@ -13,12 +13,9 @@ pub mod server;
 pub mod service;
 
 mod budget;
-mod challenge;
 mod facts;
 mod frame;
 mod greeting;
-mod identity_headers;
-mod listener;
 mod together;
 
 mod proto {

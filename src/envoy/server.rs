@@ -33,11 +33,9 @@ use crate::authorize::ports::Decide;
 
 use super::frame::Reply;
 use super::greeting::greeted;
-use super::listener::{Connection, Listener};
 use super::service::Service;
 use super::together::{Together, calls};
-
-pub use super::listener::{Listen, ListenError};
+use crate::listen::{Connection, Listen, Listener};
 
 /// The name of the service, as health checks know it.
 pub const SERVICE: &str = "envoy.service.auth.v3.Authorization";
@@ -186,7 +184,7 @@ async fn accept<D: Decide, H: Health>(
 ) -> Infallible {
     loop {
         match listener.accept().await {
-            Ok(connection) => {
+            Ok((connection, _)) => {
                 let connected = connected(connection, Arc::clone(shared), health.clone());
                 tracker.spawn(connected);
             }

@@ -12,11 +12,12 @@ use futures_util::FutureExt;
 use http::HeaderMap;
 use hyper::body::Body;
 
-use crate::authorize::decision::{Decision, RequestFacts};
-use crate::authorize::ports::{AuditSink, Decide, Record, Timing};
-use crate::clock::{Clock, Stopwatch};
-use crate::metrics::Metrics;
+use crate::authorize::decision::RequestFacts;
+use crate::authorize::ports::Decide;
+use crate::clock::Stopwatch;
+use crate::policy::decide::Verdict;
 use crate::reason::ReasonCode;
+use crate::recorder::{Recorder, Surroundings, Undecided};
 use crate::request::Headers;
 
 use super::answer::{answer, last_resort};
@@ -48,30 +49,17 @@ impl Default for Limits {
 
 /// Answers checks.
 pub struct Service<D> {
-    decide: Arc<D>,
-    audit: Arc<dyn AuditSink>,
-    metrics: Arc<Metrics>,
-    clock: Arc<dyn Clock>,
+    recorder: Recorder<D>,
     limits: Limits,
     memory: Budget,
-}
-
-/// What a service needs besides someone who decides.
-pub struct Surroundings {
-    /// Where decisions are recorded.
-    pub audit: Arc<dyn AuditSink>,
-    /// Where they are counted.
-    pub metrics: Arc<Metrics>,
-    /// What time it is.
-    pub clock: Arc<dyn Clock>,
 }
 
 impl<D: Decide> Service<D> {
     /// A service that answers what `decide` decides.
     #[must_use]
     pub fn new(decide: Arc<D>, surroundings: Surroundings, limits: Limits) -> Self {
-        let Surroundings { audit, metrics, clock } = surroundings;
-        Self { decide, audit, metrics, clock, limits, memory: Budget::new(limits.memory) }
+        let recorder = Recorder::new(decide, surroundings, limits.waiting);
+        Self { recorder, limits, memory: Budget::new(limits.memory) }
     }
 
     /// Answers one call: reads its message, as long as its deadline lets it, and returns the framed answer.
@@ -118,63 +106,27 @@ impl<D: Decide> Service<D> {
             Err(panic) => Err(panic),
         };
         answered.unwrap_or_else(|_| {
-            self.metrics.panicked();
+            self.recorder.panicked();
             last_resort()
         })
     }
 
-    fn answer_now(&self, message: Result<Bytes, ReasonCode>) -> Result<Bytes, Box<Undecided<D>>> {
+    fn answer_now(&self, message: Result<Bytes, ReasonCode>) -> Result<Bytes, Box<Undecided<D, Check>>> {
         let watch = Stopwatch::start();
         let check = match message.and_then(|message| Check::parse(message).ok_or(ReasonCode::RequestMalformed)) {
             Ok(check) => check,
-            Err(reason) => return Ok(self.conclude(self.decide.refuse(reason), None, &watch)),
+            Err(reason) => {
+                let decision = self.recorder.refuse(Verdict::refusal(reason), (RequestFacts::default(), watch));
+                return Ok(answer(decision, &NoHeaders));
+            }
         };
-        let decision = match catch_unwind(AssertUnwindSafe(|| self.decide.try_decide(&check.request()))) {
-            Ok(Ok(decision)) => decision,
-            Ok(Err(pending)) => return Err(Box::new(Undecided { check, pending, watch })),
-            Err(_) => self.panicked(),
-        };
-        Ok(self.conclude(decision, Some(&check), &watch))
+        let (decision, check) = self.recorder.decide_now(check, watch)?;
+        Ok(answer(decision, &check))
     }
 
-    async fn answer_later(&self, undecided: Box<Undecided<D>>, patience: Duration) -> Bytes {
-        let Undecided { check, pending, watch } = *undecided;
-        let deciding = AssertUnwindSafe(self.wait(&check, pending, patience));
-        let decision = deciding.catch_unwind().await.unwrap_or_else(|_| self.panicked());
-        self.conclude(decision, Some(&check), &watch)
-    }
-
-    async fn wait(&self, check: &Check, pending: D::Pending, patience: Duration) -> Decision {
-        let Some(_waiting) = self.metrics.wait(self.limits.waiting) else {
-            return self.decide.refuse(ReasonCode::KeysUnavailable);
-        };
-        let resumed = self.decide.resume(check.request(), pending, Some(patience));
-        match tokio::time::timeout(patience, resumed).await {
-            Ok(decision) => decision,
-            Err(_) => self.decide.refuse(ReasonCode::KeysUnavailable),
-        }
-    }
-
-    fn panicked(&self) -> Decision {
-        self.metrics.panicked();
-        self.decide.refuse(ReasonCode::InternalError)
-    }
-
-    fn conclude(&self, decision: Decision, check: Option<&Check>, watch: &Stopwatch) -> Bytes {
-        let timing = Timing { time: self.clock.now(), took: watch.elapsed() };
-        let facts = check.map_or_else(RequestFacts::default, Check::facts);
-        let record = Record::of(&decision, facts, timing);
-        self.metrics.decided(&decision, timing.took);
-        // a record that makes the sink panic must not cost the answer
-        if catch_unwind(AssertUnwindSafe(|| self.audit.record(record))).is_err() {
-            self.metrics.panicked();
-            self.metrics.audit_lost(1);
-        }
-        let headers: &dyn Headers = match check {
-            Some(check) => check,
-            None => &NoHeaders,
-        };
-        answer(decision, headers)
+    async fn answer_later(&self, undecided: Box<Undecided<D, Check>>, patience: Duration) -> Bytes {
+        let (decision, check) = self.recorder.decide_later(undecided, patience).await;
+        answer(decision, &check)
     }
 
     /// How long a call with these headers may take: its own deadline less a margin to get the answer home, or ours.
@@ -188,13 +140,6 @@ impl<D: Decide> Service<D> {
             None => self.limits.patience,
         }
     }
-}
-
-/// A check that has to wait for keys.
-struct Undecided<D: Decide> {
-    check: Check,
-    pending: D::Pending,
-    watch: Stopwatch,
 }
 
 struct NoHeaders;

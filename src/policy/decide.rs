@@ -20,6 +20,7 @@ use super::host::HostFault;
 use super::locate::{Finding, Located};
 use super::path::PathFault;
 use super::rules::{Poison, PolicyId};
+use super::scope::ScopeFault;
 use super::slot::Place;
 use super::weigh::weigh;
 
@@ -105,6 +106,8 @@ pub enum Detail {
     None,
     /// What is wrong with the host.
     Host(HostFault),
+    /// What is wrong with what the proxy names.
+    Scope(ScopeFault),
     /// What is wrong with the path.
     Path(PathFault),
     /// A server that drops `;` parameters or resolves escapes before it compares would find another route.
@@ -117,6 +120,8 @@ pub enum Detail {
     Unresolved,
     /// A `when` failed.
     Condition,
+    /// What an adapter found wrong with the request.
+    Malformed(&'static str),
 }
 
 impl Detail {
@@ -124,6 +129,7 @@ impl Detail {
         match self {
             Self::None => None,
             Self::Host(fault) => Some(fault.to_string().into()),
+            Self::Scope(fault) => Some(fault.to_string().into()),
             Self::Path(fault) => Some(fault.to_string().into()),
             Self::Lenient => {
                 Some("a server that drops `;` parameters or resolves escapes first would find another route".into())
@@ -131,6 +137,7 @@ impl Detail {
             Self::Method => Some("the path has a route, but not for this method".into()),
             Self::Poison(Poison(text)) => Some(text.to_string().into()),
             Self::Unresolved => Some("`applicationRef` does not resolve".into()),
+            Self::Malformed(fault) => Some((*fault).into()),
             Self::Condition => Some("`when` could not be evaluated".into()),
         }
     }
@@ -276,6 +283,14 @@ impl Verdict {
                 Self::Deny(Denial { reason, detail: Detail::None, challenge: None, matched: None })
             }
         }
+    }
+}
+
+impl Verdict {
+    /// The verdict on a request that cannot be believed; what is wrong with it goes into the log.
+    pub const fn malformed(fault: &'static str) -> Self {
+        let detail = Detail::Malformed(fault);
+        Self::Deny(Denial { reason: ReasonCode::RequestMalformed, detail, challenge: None, matched: None })
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use crate::clock::UnixTime;
 use crate::identity::{ApplicationId, Caller};
 use crate::reason::ReasonCode;
-use crate::request::Request;
+use crate::request::{Named, Request};
 
 use super::clause::{Clause, Section};
 use super::condition::Facts;
@@ -17,7 +17,7 @@ use super::host::{Host, HostPattern};
 use super::locate::{Finding, Located, Protected};
 use super::rules::{Entry, Methods, Mode, Policy};
 use super::slot::{Place, Slot};
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, Speaking};
 use super::table::{HostTable, Side};
 use super::tree::Reading;
 use super::weigh::weigh;
@@ -25,7 +25,7 @@ use super::weigh::weigh;
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What kind of step: `host`, `policy`, `path`, `route`, `token`, `grant`, `clause`.
+    /// What kind of step: `host` or `scope`, `policy`, `path`, `route`, `token`, `grant`, `clause`.
     pub stage: &'static str,
     /// What was looked at.
     pub subject: String,
@@ -49,7 +49,6 @@ pub fn explain<'e>(
 ) -> Vec<Step> {
     let mut steps = Vec::new();
     let Some((table, deciding)) = host(snapshot, located.request, &mut steps) else { return steps };
-    let deciding = deciding.unwrap_or(table);
     steps.extend(table.policies().iter().map(|policy| policy_step(policy)));
     if !std::ptr::eq(table, deciding) {
         steps.push(Step::new("host", located.host.as_str(), table_step(snapshot, deciding)));
@@ -68,12 +67,12 @@ pub fn explain<'e>(
     steps
 }
 
-/// The tables of the host: the nearest, and the one that decides.
+/// The tables for the request: the nearest, and the one that decides.
 fn host<'s>(
     snapshot: &'s Snapshot,
     request: &Request<'_>,
     steps: &mut Vec<Step>,
-) -> Option<(&'s HostTable, Option<&'s HostTable>)> {
+) -> Option<(&'s HostTable, &'s HostTable)> {
     let sent = String::from_utf8_lossy(request.host);
     let host = match Host::parse(request.host) {
         Ok(host) => host,
@@ -86,12 +85,29 @@ fn host<'s>(
         steps.push(Step::new("host", host.as_str(), format!("everything is denied: {}", poison.0)));
         return None;
     }
-    let Some(table) = snapshot.table(&host) else {
+    let Speaking { nearest, deciding } = match snapshot.speaking(&host, &request.named) {
+        Ok(speaking) => speaking,
+        Err(fault) => {
+            steps.push(Step::new("scope", scope(&request.named), fault.to_string()));
+            return None;
+        }
+    };
+    let Some(table) = nearest else {
         steps.push(Step::new("host", host.as_str(), "no policy names it"));
         return None;
     };
-    steps.push(Step::new("host", host.as_str(), table_step(snapshot, table)));
-    Some((table, snapshot.deciding(&host)))
+    match scope(&request.named) {
+        none if none.is_empty() => steps.push(Step::new("host", host.as_str(), table_step(snapshot, table))),
+        named => steps.push(Step::new("scope", named, "named by the proxy's configuration, in place of the host")),
+    }
+    Some((table, deciding.unwrap_or(table)))
+}
+
+/// What the proxy names, as its configuration writes it.
+fn scope(named: &Named<'_>) -> String {
+    let pairs = [(Named::POLICY, named.policy), (Named::APPLICATION, named.application)].into_iter();
+    let pairs = pairs.filter_map(|(key, value)| Some(format!("{key}: {}", String::from_utf8_lossy(value?))));
+    pairs.collect::<Vec<_>>().join(", ")
 }
 
 fn table_step(snapshot: &Snapshot, table: &HostTable) -> String {

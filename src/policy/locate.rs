@@ -11,7 +11,7 @@ use super::method::{is_method, is_overridden, preflight_for};
 use super::path::Canonical;
 use super::rules::{Access, Entry, Poison, Preflight};
 use super::slot::{Place, Slot};
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, Speaking};
 use super::table::{HostTable, Side};
 use super::tree::{Reading, Tree};
 
@@ -98,9 +98,12 @@ pub fn locate<'a>(snapshot: &'a Snapshot, request: &'a Request<'a>) -> Located<'
     }
     let reading = Canonical::parse(request.target);
     let on = |side| find(side, request, &reading);
-    let nearest = snapshot.table(&host);
+    let Speaking { nearest, deciding } = match snapshot.speaking(&host, &request.named) {
+        Ok(speaking) => speaking,
+        Err(fault) => return Located { host, ..nowhere(refused(fault.reason(), Detail::Scope(fault))) },
+    };
     let shadow = nearest.and_then(HostTable::shadow).map(on);
-    let enforcing = match nearest.filter(|table| table.decides()).or_else(|| snapshot.deciding(&host)) {
+    let enforcing = match deciding {
         Some(table) => match (table.poison(), table.enforcing()) {
             (Some(poison), _) => poisoned(poison),
             (None, Some(side)) => on(side),

@@ -1,6 +1,6 @@
 //! Rules, routes and the one decision. Pure: no I/O, no clock, no tokens.
 //!
-//! `rules` is what the compiler hands over; `table` and `snapshot` merge it by host; `locate` finds the route that
+//! `rules` is what the compiler hands over; `table` and `snapshot` merge it by host, `scope` by what a proxy names; `locate` finds the route that
 //! speaks for a request; `decide` weighs its entries against the caller; `explain` tells how that went.
 
 pub mod clause;
@@ -14,6 +14,7 @@ pub mod locate;
 pub mod method;
 pub mod path;
 pub mod rules;
+pub mod scope;
 pub mod slot;
 pub mod snapshot;
 pub mod table;

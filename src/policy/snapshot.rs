@@ -4,8 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::request::Named;
+
 use super::host::{Host, HostPattern};
 use super::rules::Poison;
+use super::scope::{ScopeFault, Scopes};
 use super::table::HostTable;
 
 type Tables = HashMap<Arc<str>, Arc<HostTable>, foldhash::fast::RandomState>;
@@ -14,12 +17,22 @@ type Tables = HashMap<Arc<str>, Arc<HostTable>, foldhash::fast::RandomState>;
 pub type Change = (HostPattern, Option<Arc<HostTable>>);
 
 /// The tables of all hosts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     exact: Tables,
     wildcards: Tables,
     any: Option<Arc<HostTable>>,
+    scopes: Arc<Scopes>,
     poison: Option<Poison>,
+}
+
+/// The tables that speak for a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Speaking<'a> {
+    /// The nearest: its shadow policies record.
+    pub nearest: Option<&'a HostTable>,
+    /// The one that decides.
+    pub deciding: Option<&'a HostTable>,
 }
 
 impl Snapshot {
@@ -33,9 +46,7 @@ impl Snapshot {
     /// The same with other tables for some hosts.
     #[must_use]
     pub fn amended(&self, changes: impl IntoIterator<Item = Change>) -> Self {
-        let Self { exact, wildcards, any, poison } = self;
-        let mut next =
-            Self { exact: exact.clone(), wildcards: wildcards.clone(), any: any.clone(), poison: poison.clone() };
+        let mut next = self.clone();
         for (pattern, table) in changes {
             match pattern {
                 HostPattern::Exact(name) => put(&mut next.exact, name, table),
@@ -44,6 +55,28 @@ impl Snapshot {
             }
         }
         next
+    }
+
+    /// The same with these scopes.
+    #[must_use]
+    pub fn scoped(mut self, scopes: Arc<Scopes>) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    /// The tables for a request: of the scope that the proxy names, else of the host. Where the nearest only records,
+    /// the first that decides for the host does: else whoever wants to watch one host below a wildcard, or one route,
+    /// would open it.
+    ///
+    /// # Errors
+    /// The proxy names what is not there.
+    pub fn speaking(&self, host: &Host<'_>, named: &Named<'_>) -> Result<Speaking<'_>, ScopeFault> {
+        let nearest = match self.scopes.find(named)? {
+            Some(scope) => Some(scope),
+            None => self.table(host),
+        };
+        let deciding = nearest.filter(|table| table.decides()).or_else(|| self.deciding(host));
+        Ok(Speaking { nearest, deciding })
     }
 
     /// The table of just this pattern.
@@ -63,7 +96,7 @@ impl Snapshot {
     }
 
     /// The table that decides for a host: the first of those in the order of [`Snapshot::table`] that does more than
-    /// record. Else whoever wants to watch one host below a wildcard would open it.
+    /// record.
     #[must_use]
     pub fn deciding(&self, host: &Host<'_>) -> Option<&HostTable> {
         self.find(host, &HostTable::decides)

@@ -8,21 +8,37 @@ use super::source::{Complaint, Source};
 pub(crate) const STOREYS: [&[&str]; 7] = [
     &["main"],
     &["cli"],
-    &["admin", "admission", "cluster", "delivery", "demo", "doctor", "emulator", "entra", "envoy", "files"],
-    &["audit", "authorize", "metrics", "tls"],
+    &[
+        "admin",
+        "admission",
+        "bypass",
+        "cluster",
+        "delivery",
+        "demo",
+        "doctor",
+        "emulator",
+        "entra",
+        "envoy",
+        "files",
+        "forward_auth",
+    ],
+    &["answer", "audit", "authorize", "listen", "metrics", "recorder", "tls"],
     &["api"],
     &["policy", "token"],
     &["clock", "identity", "reason", "request"],
 ];
 
 /// Imports on one storey that are meant. One that is no longer needed is a complaint, too.
-const ASIDE: [(&str, &str); 5] = [
+const ASIDE: [(&str, &str); 8] = [
     // the demo starts what the command line may start
     ("demo", "emulator"),
     // the corridor in its order: what is decided is counted, what is decided and lost is written down
+    ("answer", "authorize"),
     ("audit", "authorize"),
     ("audit", "metrics"),
     ("metrics", "authorize"),
+    ("recorder", "authorize"),
+    ("recorder", "metrics"),
     // a caller signed in at some time
     ("identity", "clock"),
 ];
@@ -31,14 +47,15 @@ const ASIDE: [(&str, &str); 5] = [
 const PURE: [&str; 8] = ["api", "doctor", "policy", "token", "clock", "identity", "reason", "request"];
 
 /// Crates that are somebody's outside world, and the rooms where they stop.
-const FOREIGN: [(&str, &[&str]); 20] = [
-    ("axum", &["admin", "admission", "emulator", "demo"]),
+const FOREIGN: [(&str, &[&str]); 21] = [
+    ("axum", &["admin", "admission", "emulator", "demo", "forward_auth"]),
     ("cel", &["policy"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("envoy_types", &["envoy", "delivery"]),
-    ("hyper", &["admission", "envoy", "emulator"]),
-    ("hyper_util", &["admission", "envoy", "emulator"]),
+    ("hyper", &["admission", "envoy", "forward_auth", "listen"]),
+    ("hyper_util", &["envoy", "listen"]),
+    ("ipnet", &["listen"]),
     ("jsonwebtoken", &["token"]),
     // the definitions of our resources are types of `kube`; the command line passes a client on
     ("k8s_openapi", &["api", "cluster"]),

@@ -13,7 +13,7 @@ use entrance::authorize::decision::Decision;
 use entrance::authorize::ports::{Decide as _, Keys, Outcome};
 use entrance::authorize::world::World;
 use entrance::clock::{Clock, UnixTime};
-use entrance::request::Request;
+use entrance::request::{Named, Request};
 use entrance::token::cloud::{Cloud, Issuer};
 use entrance::token::{Authority, Discovery, Version, jwks};
 use futures_util::future::BoxFuture;
@@ -288,7 +288,13 @@ impl Sent {
     }
 
     pub(crate) fn request(&self) -> Request<'_> {
-        Request { method: &self.method, host: &self.host, target: &self.target, headers: &self.headers }
+        Request {
+            method: &self.method,
+            host: &self.host,
+            target: &self.target,
+            headers: &self.headers,
+            named: Named::default(),
+        }
     }
 }
 

@@ -47,11 +47,44 @@ fn values_that_make_no_sense_are_refused_with_their_name() {
         ("certificates.provider=vault", "at '/certificates/provider': value must be one of"),
         ("certificates.provider=secret", "at '/certificates/secretName': minLength: got 0, want 1"),
         ("webhook.enabled=false", "at '/certificates/provider': value must be one of 'cert-manager', 'secret'"),
+        ("gateway.forwardAuth.dialect=haproxy", "at '/gateway/forwardAuth/dialect': value must be one of"),
+        ("gateway.forwardAuth.dialect=nginx", "at '/gateway/forwardAuth/peers': minItems: got 0, want 1"),
+        ("mesh=linkerd", "at '/mesh': value must be one of '', 'istio', 'envoy-gateway'"),
+        ("istio.policies[0].namespace=shop", "at '/istio/policies/0': missing property 'name'"),
+        ("envoyGateway.targets[0].namespace=edge", "at '/envoyGateway/targets/0': missing property 'name'"),
+        ("envoyGateway.timeout=0s", "at '/envoyGateway/timeout': '0s' does not match pattern"),
+        ("envoyGateway.statusOnError=200", "at '/envoyGateway/statusOnError': value must be one of"),
+        ("mesh=envoy-gateway,envoyGateway.targets[0].name=edge", "`edge` shall ask the gateway: set gateway.enabled"),
         ("controller.resources.request.cpu=1", "additional properties 'request' not allowed"),
     ];
     for (value, complaint) in refused {
         let found = helm.complains(&["template", "entrance", "charts/entrance", "--set", value]);
         assert!(found.contains(complaint), "{value}: {found}");
+    }
+}
+
+#[test]
+fn a_policy_of_istio_always_has_rules_and_asks_a_provider_that_there_is() {
+    let helm = Helm::offline();
+    let rendered = |more: &[&str]| {
+        let policies = "istio.policies=[{\"name\": \"all\", \"namespace\": \"shop\"}]";
+        let objects = objects(&helm.renders(&[&["--set", "mesh=istio", "--set-json", policies], more].concat()));
+        object(&objects, "AuthorizationPolicy", "all")["spec"].clone()
+    };
+    let alone = json!({"action": "CUSTOM", "provider": {"name": "entrance-sidecar"}, "rules": [{}]});
+    assert_eq!(rendered(&[]), alone);
+    assert_eq!(rendered(&["--set", "gateway.enabled=true"])["provider"]["name"], "entrance");
+    let refused = [
+        ("[{\"name\": \"a\", \"rules\": []}]", "at '/istio/policies/0/rules': minItems: got 0, want 1"),
+        (
+            "[{\"name\": \"a\", \"selector\": {\"b\": \"c\"}, \"targetRefs\": [{\"kind\": \"D\", \"name\": \"e\"}]}]",
+            "'not' failed",
+        ),
+    ];
+    for (policies, complaint) in refused {
+        let policies = format!("istio.policies={policies}");
+        let found = helm.complains(&["template", "entrance", "charts/entrance", "--set-json", &policies]);
+        assert!(found.contains(complaint), "{policies}: {found}");
     }
 }
 
@@ -78,7 +111,12 @@ async fn the_api_server_accepts_every_object_and_the_restricted_profile_every_po
         "name": "entrance", "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
     }});
     let to = Objects { client: &client, namespace: "entrance", manager: "test", dry_run: true };
-    Objects { dry_run: false, ..to }.apply(&restricted).await.unwrap();
+    let kept = Objects { dry_run: false, ..to };
+    kept.apply(&restricted).await.unwrap();
+    for name in ["istio-ingress", "shop", "orders", "edge"] {
+        let others = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        kept.apply(&others).await.unwrap();
+    }
     let helm = Helm::offline();
     for (name, file) in sets() {
         let mut kinds = BTreeSet::new();

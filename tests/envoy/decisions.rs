@@ -16,7 +16,7 @@ use entrance::policy::snapshot::Snapshot;
 use entrance::policy::table::HostTable;
 use entrance::policy::template::PathTemplate;
 use entrance::reason::{DenyStatus, ReasonCode};
-use entrance::request::Request;
+use entrance::request::{Named, Request};
 
 pub(crate) const TENANT: &str = "11111111-2222-3333-4444-555555555555";
 
@@ -76,7 +76,7 @@ fn decided(access: Access, cause: Cause) -> Verdict {
     });
     let method = Bytes::from_static(if cause == Cause::Preflight { b"OPTIONS" } else { b"GET" });
     let (host, target) = (Bytes::from_static(b"orders.example.com"), Bytes::from_static(b"/orders"));
-    let request = Request { method: &method, host: &host, target: &target, headers: &headers };
+    let request = Request { method: &method, host: &host, target: &target, headers: &headers, named: Named::default() };
     let (caller, application) = (caller(), ApplicationId("shop/orders-api".into()));
     let evidence = |_: &ApplicationId| Evidence::Caller { caller: &caller, application: &application };
     decide(&locate(&snapshot, &request), &evidence, UnixTime(1)).verdict

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use entrance::envoy::server::{Listen, SERVICE, Server, Settings, Signals};
+use entrance::envoy::server::{SERVICE, Server, Settings, Signals};
 use entrance::envoy::service::Limits;
+use entrance::listen::Listen;
 use entrance::metrics::{Gauges, Metrics, exposition};
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -60,7 +60,7 @@ fn nothing_gets_through_while_entrance_hangs() {
         // Envoy as shipped: it gives up soon
         let stack = Stack::adjusted(Link::Unix, &[], |bootstrap| bootstrap).await;
         open(&stack).await;
-        stack.entrance.process.signal("STOP");
+        stack.entrance.process.halt().await;
         shut(&stack).await;
         stack.entrance.process.signal("CONT");
         open(&stack).await;

@@ -13,6 +13,7 @@ mod children;
 #[path = "../support/entrance_process.rs"]
 mod entrance_process;
 #[path = "../support/envoy_process.rs"]
+#[expect(dead_code, reason = "asking over HTTP is tested elsewhere")]
 mod envoy_process;
 #[path = "../support/h2_frames.rs"]
 mod h2_frames;
@@ -33,5 +34,6 @@ mod lifecycle;
 mod paths;
 mod readings;
 mod reload;
+mod scopes;
 mod shared;
 mod table;

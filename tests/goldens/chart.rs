@@ -82,7 +82,7 @@ fn rows(page: &mut String, path: &str, (schema, default): (&Value, &Value)) {
 fn row(page: &mut String, path: &str, (schema, default): (&Value, &Value)) {
     let mut meaning = described(path, schema).replace('|', "\\|");
     let words = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let words: Vec<String> = words.map(|word| format!("`{word}`")).collect();
+    let words: Vec<String> = words.map(|word| format!("`{}`", if word.is_empty() { "\"\"" } else { word })).collect();
     if !words.is_empty() {
         write!(meaning, " One of {}.", words.join(", ")).unwrap();
     }

@@ -186,6 +186,10 @@ const REMEDIES: &[(&str, &str)] = &[
         "path_ambiguous",
         "no encoded slash, backslash, percent, dot segment, `//` or broken escape; see docs/security.md",
     ),
+    (
+        "scope_unknown",
+        "`entrance.dev/policy` or `entrance.dev/application` in the proxy's `context_extensions` names what is not enforced here",
+    ),
     ("host_invalid", "one host name, perhaps with a port; other scripts as `xn--…`"),
     ("method_invalid", "a method in upper case"),
     (
@@ -193,6 +197,7 @@ const REMEDIES: &[(&str, &str)] = &[
         "no `x-http-method-override`, `x-http-method` or `x-method-override` where a token is asked for",
     ),
     ("request_malformed", "the proxy sent something that is no HTTP check: look at its ext_authz settings"),
+    ("scope_invalid", "the proxy's `context_extensions` have a key of `entrance.dev/` twice, or one that is unknown"),
     (
         "keys_unavailable",
         "no signing keys of the tenant yet, or none that still count: see `/readyz` and egress to the authority",

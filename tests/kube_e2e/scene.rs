@@ -252,9 +252,13 @@ impl Scene {
 
     /// A shared gateway that watches the API server.
     pub(crate) async fn gateway(&self) -> Running {
+        self.gateway_with(&[]).await
+    }
+
+    pub(crate) async fn gateway_with(&self, more: &[&str]) -> Running {
         let kubeconfig = self.kubeconfig("entrance-gateway").await;
         Running {
-            server: Server::serve(&["--kube", "--kubeconfig", &kubeconfig]).await,
+            server: Server::serve(&[&["--kube", "--kubeconfig", &kubeconfig], more].concat()).await,
             host: self.host.clone(),
             _token: None,
         }

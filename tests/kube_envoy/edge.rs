@@ -1,11 +1,13 @@
-//! A real Envoy with a server of ours behind it, and an API that keeps what reaches it.
+//! A real proxy with a server of ours behind it, and an API that keeps what reaches it.
 
+use std::any::Any;
 use std::net::SocketAddr;
 
 use k8s_openapi::jiff::Timestamp;
 
 use crate::children::{scratch, until};
 use crate::envoy_process::{Bootstrap, Envoy};
+use crate::proxy_process::{Kind, Neighbours, PATIENT, Proxy};
 use crate::raw_http::{Ask, http1, probe};
 use crate::scene::Running;
 use crate::upstream::Upstream;
@@ -13,9 +15,10 @@ use crate::upstream::Upstream;
 /// One way from a client to the API.
 pub(crate) struct Edge {
     name: &'static str,
-    envoy: Envoy,
+    address: SocketAddr,
     upstream: Upstream,
-    _server: Running,
+    /// What has to go on for it.
+    _held: Vec<Box<dyn Any + Send + Sync>>,
 }
 
 /// The second that it is.
@@ -26,19 +29,32 @@ pub(crate) fn now() -> i64 {
 impl Edge {
     /// Puts an Envoy before a server.
     pub(crate) async fn before(name: &'static str, server: Running) -> Self {
+        let edge = Self::envoy(name, Bootstrap::tcp(&server.address())).await;
+        Self { _held: edge._held.into_iter().chain([Box::new(server) as Box<_>]).collect(), ..edge }
+    }
+
+    /// An Envoy before a server that somebody else keeps.
+    pub(crate) async fn envoy(name: &'static str, bootstrap: Bootstrap) -> Self {
         let upstream = Upstream::start().await;
-        let bootstrap = Bootstrap::tcp(&server.address()).patient().upstream(upstream.address);
-        Self { name, envoy: Envoy::start(bootstrap, &scratch("edge")).await, upstream, _server: server }
+        let envoy = Envoy::start(bootstrap.patient().upstream(upstream.address), &scratch("edge")).await;
+        Self { name, address: envoy.address, upstream, _held: vec![Box::new(envoy)] }
+    }
+
+    /// Another proxy before a server that somebody else keeps.
+    pub(crate) async fn proxy(kind: Kind, entrance: SocketAddr) -> Self {
+        let upstream = Upstream::start().await;
+        let proxy = Proxy::start(kind, &Neighbours { entrance, upstream: upstream.address }, &PATIENT).await;
+        Self { name: kind.dialect(), address: proxy.address, upstream, _held: vec![Box::new(proxy)] }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.envoy.address
+        self.address
     }
 
     /// The outcome of one more such request. It reached the API if it came out well, and only then.
     async fn ask(&self, ask: &Ask) -> String {
         let ask = Ask { probe: probe(), ..ask.clone() };
-        let outcome = http1(self.envoy.address, &ask).await.outcome();
+        let outcome = http1(self.address, &ask).await.outcome();
         let reached = self.upstream.received(&ask.probe).len();
         assert_eq!(reached, usize::from(outcome == "200"), "{}: {outcome} for {ask:?}", self.name);
         outcome

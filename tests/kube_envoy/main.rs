@@ -1,5 +1,5 @@
 //! From an applied object to what reaches an API behind a real Envoy: for a gateway that watches a real API server, for
-//! one that the controller feeds, and for a sidecar.
+//! one that the controller feeds, and for a sidecar. And behind every other proxy that we know how to answer.
 #![cfg(feature = "emulator")]
 #![expect(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::indexing_slicing, reason = "a missing member fails the test")]
@@ -18,6 +18,8 @@ mod edge;
 mod envoy_process;
 #[path = "../support/load.rs"]
 mod load;
+#[path = "../support/proxy_process.rs"]
+mod proxy_process;
 #[path = "../support/raw_http.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod raw_http;
@@ -33,6 +35,8 @@ mod server;
 #[path = "../support/upstream.rs"]
 #[expect(dead_code, reason = "bodies are tested elsewhere")]
 mod upstream;
+
+mod proxies;
 
 use entrance::emulator::defaults::BOB;
 use serde_json::json;

@@ -114,6 +114,20 @@ impl Process {
         assert!(sent.unwrap().success(), "cannot send {name} to {}", self.pid);
     }
 
+    /// Stops it, until it is told `CONT`: every thread of it, when this returns.
+    pub(crate) async fn halt(&self) {
+        self.signal("STOP");
+        let tasks = format!("/proc/{}/task", self.pid);
+        let is_halted = |task: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+        };
+        until("all threads are stopped", async || {
+            std::fs::read_dir(&tasks).unwrap().all(|task| is_halted(task.unwrap())).then_some(())
+        })
+        .await;
+    }
+
     /// Waits for its end.
     pub(crate) async fn end(&self) -> ExitStatus {
         until("the process ends", async || self.ended()).await

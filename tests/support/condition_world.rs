@@ -6,7 +6,7 @@ use entrance::identity::{Caller, CallerKind, Claims, Groups, Guid, Text};
 use entrance::policy::condition::{Condition, ConditionError, ConditionFault, Facts};
 use entrance::policy::path::Canonical;
 use entrance::policy::template::PathTemplate;
-use entrance::request::Request;
+use entrance::request::{Named, Request};
 use serde_json::{Value, json};
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
@@ -81,7 +81,13 @@ impl World {
         let template = PathTemplate::parse(self.template).unwrap();
         let path = Canonical::parse(&self.target).unwrap();
         let host = Bytes::from_static(b"A.Example.com:443");
-        let request = Request { method: &self.method, host: &host, target: &self.target, headers: &self.headers };
+        let request = Request {
+            method: &self.method,
+            host: &host,
+            target: &self.target,
+            headers: &self.headers,
+            named: Named::default(),
+        };
         let caller = &self.caller;
         let facts =
             Facts { request: &request, path: &path, host: "a.example.com", template: &template, caller, now: NOW };

@@ -1,7 +1,7 @@
 //! Tables of decisions, as YAML: resources, requests, and what becomes of them.
 //!
 //! `resources` is a text of YAML documents; `@JWKS@` in it stands for the key that signs. `pins` and `workload` are the
-//! installation's settings; `faults` are the beginnings of all that the compiler has to say, in order. A request is a `GET` of `orders.example.com` unless it says otherwise; `token` is a v2 token
+//! installation's settings; `context` is what the proxy's configuration names; `faults` are the beginnings of all that the compiler has to say, in order. A request is a `GET` of `orders.example.com` unless it says otherwise; `token` is a v2 token
 //! of a user, changed by shorthands (`roles`, `scopes`, `groups`, `overage`, `kind: workload`, `azp`, `tid`, `oid`, `acrs`,
 //! `xms_cc`, `auth_age`, `age`, `lives`, `version: 1`) and by `claims`. `expect` is compared member by member; what it does
 //! not name is not looked at.
@@ -22,7 +22,7 @@ use entrance::clock::{FixedClock, UnixTime};
 use entrance::files;
 use entrance::policy::decide::{Challenge, Verdict};
 use entrance::policy::host::HostPattern;
-use entrance::request::Request;
+use entrance::request::{Named, Request};
 use entrance::token::{Authority, Discovery};
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
@@ -51,6 +51,7 @@ pub(crate) struct Case {
     host: Bytes,
     target: Bytes,
     headers: Vec<(Bytes, Bytes)>,
+    context: Vec<(Bytes, Bytes)>,
     pub(crate) expect: Map<String, Value>,
 }
 
@@ -112,7 +113,7 @@ fn signed_by_us(value: Value) -> Value {
 
 fn case(case: &Value) -> Case {
     let request = &case["request"];
-    let known = ["method", "host", "path", "headers", "token"];
+    let known = ["method", "host", "path", "headers", "context", "token"];
     assert!(members(request).all(|(name, _)| known.contains(&name.as_str())), "{case}: unknown member");
     let or = |name: &str, default: &'static str| Bytes::from(request[name].as_str().unwrap_or(default).to_owned());
     let mut headers = Vec::new();
@@ -123,12 +124,14 @@ fn case(case: &Value) -> Case {
     if request["token"].is_object() {
         headers.push((Bytes::from_static(b"authorization"), format!("Bearer {}", token(&request["token"])).into()));
     }
+    let context = members(&request["context"]);
     Case {
         name: text(&case["name"]).to_owned(),
         method: or("method", "GET"),
         host: or("host", "orders.example.com"),
         target: or("path", "/"),
         headers,
+        context: context.map(|(key, value)| (key.clone().into(), text(value).to_owned().into())).collect(),
         expect: case["expect"].as_object().unwrap().clone(),
     }
 }
@@ -210,7 +213,13 @@ impl Stage {
 
     /// What becomes of a request, as far as the case wants to know.
     pub(crate) fn ends(&self, case: &Case) -> Map<String, Value> {
-        let request = Request { method: &case.method, host: &case.host, target: &case.target, headers: &case.headers };
+        let request = Request {
+            method: &case.method,
+            host: &case.host,
+            target: &case.target,
+            headers: &case.headers,
+            named: Named::read(case.context.iter().map(|(key, value)| (key, value))),
+        };
         let decision = match self.authorizer.try_decide(&request) {
             Ok(decision) => decision,
             Err(pending) => {

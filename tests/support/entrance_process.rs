@@ -86,10 +86,15 @@ impl Entrance {
         line.unwrap_or_else(|| panic!("no `{name}` in:\n{page}")).parse().unwrap()
     }
 
+    /// Where it writes its audit log.
+    pub(crate) fn audit_log(&self) -> PathBuf {
+        audit_log(&self.settings.directory)
+    }
+
     /// The audit record of a decision.
     pub(crate) async fn audited(&self, decision: &str) -> Value {
         until("the decision is recorded", async || {
-            let log = tail(&audit_log(&self.settings.directory));
+            let log = tail(&self.audit_log());
             let line = log.lines().rev().find(|line| line.contains(decision))?;
             serde_json::from_str(line).ok()
         })

@@ -26,6 +26,18 @@ impl Bootstrap {
         Self::shipped(include_str!("../../examples/envoy/envoy-uds.yaml")).put("/run/entrance/auth.sock", socket)
     }
 
+    /// Entrance on a port for HTTP.
+    pub(crate) fn http(entrance: SocketAddr) -> Self {
+        let shipped = Self::shipped(include_str!("../../examples/envoy/envoy-http.yaml"));
+        shipped.entrance("9192", &entrance.to_string())
+    }
+
+    /// Over HTTP Entrance is shown this header, too.
+    pub(crate) fn shown(self, header: &str) -> Self {
+        let more = format!("- {{exact: origin}}\n                - {{exact: {header}}}");
+        self.put("- {exact: origin}", &more)
+    }
+
     /// Two instances of Entrance, each on a port.
     pub(crate) fn pair([first, second]: [&str; 2]) -> Self {
         let shipped = Self::shipped(include_str!("../../examples/envoy/envoy-pair.yaml"));
@@ -43,7 +55,7 @@ impl Bootstrap {
     }
 
     /// Puts `new` where `old` stands once.
-    fn put(self, old: &str, new: &str) -> Self {
+    pub(crate) fn put(self, old: &str, new: &str) -> Self {
         assert_eq!(self.0.matches(old).count(), 1, "`{old}` in:\n{}", self.0);
         Self(self.0.replace(old, new))
     }
@@ -55,8 +67,7 @@ impl Bootstrap {
 
     /// Waits longer than shipped: that a machine is busy must not fail a test that is about something else.
     pub(crate) fn patient(self) -> Self {
-        self.put("                timeout: 0.25s", "                timeout: 10s")
-            .put("connect_timeout: 0.25s", "connect_timeout: 10s")
+        self.put(" timeout: 0.25s", " timeout: 10s").put("connect_timeout: 0.25s", "connect_timeout: 10s")
     }
 
     /// Headers with underscores come through.
@@ -69,6 +80,21 @@ impl Bootstrap {
         self.put("normalize_path: true", "normalize_path: false")
             .put("merge_slashes: true", "merge_slashes: false")
             .put("path_with_escaped_slashes_action: REJECT_REQUEST", "path_with_escaped_slashes_action: KEEP_UNCHANGED")
+    }
+
+    /// What begins with `path` is decided by what this names.
+    pub(crate) fn named(self, path: &str, key: &str, value: &str) -> Self {
+        let all = "              - match: {prefix: \"/\"}";
+        let route = format!(
+            "              - match: {{prefix: \"{path}\"}}
+                route: {{cluster: api}}
+                typed_per_filter_config:
+                  envoy.filters.http.ext_authz:
+                    \"@type\": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute
+                    check_settings: {{context_extensions: {{{key}: {value}}}}}
+{all}"
+        );
+        self.put(all, &route)
     }
 
     /// Entrance is sent headers as lines of bytes.

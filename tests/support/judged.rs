@@ -4,7 +4,7 @@ use entrance::identity::ApplicationId;
 use entrance::policy::decide::{Decided, Evidence, decide};
 use entrance::policy::locate::locate;
 use entrance::policy::snapshot::Snapshot;
-use entrance::request::Request;
+use entrance::request::{Named, Request};
 
 use crate::generate::NOW;
 use crate::world::{Ask, Token};
@@ -12,7 +12,7 @@ use crate::world::{Ask, Token};
 /// Decides a request.
 pub(crate) fn judged(snapshot: &Snapshot, ask: &Ask) -> Decided {
     let Ask { method, host, target, headers, token } = ask;
-    let request = Request { method, host, target, headers };
+    let request = Request { method, host, target, headers, named: Named::default() };
     let forced = match token {
         Token::Caller(_, Some(application)) => Some(ApplicationId((*application).into())),
         Token::Caller(_, None) | Token::None | Token::Rejected(_) => None,

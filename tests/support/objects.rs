@@ -8,14 +8,21 @@ fn addresses(object: &Value, namespace: &str) -> (String, String) {
     let api_version = object["apiVersion"].as_str().unwrap();
     let base = if api_version == "v1" { "/api/v1".to_owned() } else { format!("/apis/{api_version}") };
     let kind = object["kind"].as_str().unwrap().to_lowercase();
-    let plural = kind.strip_suffix('y').map_or_else(|| format!("{kind}s"), |stem| format!("{stem}ies"));
-    const CLUSTER: [&str; 6] = [
+    let plural = match kind.strip_suffix('y') {
+        Some(stem) if !stem.ends_with('a') => format!("{stem}ies"),
+        None if kind.ends_with('s') => format!("{kind}es"),
+        Some(_) | None => format!("{kind}s"),
+    };
+    const CLUSTER: [&str; 9] = [
         "namespace",
         "clusterrole",
         "clusterrolebinding",
         "customresourcedefinition",
         "validatingwebhookconfiguration",
         "mutatingwebhookconfiguration",
+        "gatewayclass",
+        "validatingadmissionpolicy",
+        "validatingadmissionpolicybinding",
     ];
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or(namespace);
     let scope = if CLUSTER.contains(&&*kind) { String::new() } else { format!("/namespaces/{namespace}") };

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
 use crate::children::LIMIT;
-use crate::upstream::through;
+use crate::upstream::{chunks, through};
 
 /// A name that no other request has.
 pub(crate) fn probe() -> String {
@@ -116,9 +116,14 @@ pub(crate) struct Wire(BufReader<TcpStream>);
 
 impl Wire {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
+        Self::try_connect(address).await.unwrap_or_else(|| panic!("nobody listens on {address}"))
+    }
+
+    /// `None` if nobody listens.
+    pub(crate) async fn try_connect(address: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect(address).await.ok()?;
         stream.set_nodelay(true).unwrap();
-        Self(BufReader::new(stream))
+        Some(Self(BufReader::new(stream)))
     }
 
     /// Sends the request and reads the answer.
@@ -144,11 +149,29 @@ impl Wire {
         if head_only {
             return Some(answer);
         }
+        if !answer.values("transfer-encoding").is_empty() {
+            answer.body = unframed(&chunks(&mut self.0).await?);
+            return Some(answer);
+        }
         let length = answer.values("content-length").first().map_or(0, |length| length.parse().unwrap());
         answer.body = vec![0; length];
         self.0.read_exact(&mut answer.body).await.ok()?;
         Some(answer)
     }
+}
+
+/// What is in the chunks of a body.
+fn unframed(chunked: &[u8]) -> Vec<u8> {
+    let (mut body, mut rest) = (Vec::new(), chunked);
+    while let Some(end) = rest.windows(2).position(|two| two == b"\r\n") {
+        let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap().trim(), 16).unwrap();
+        if size == 0 {
+            break;
+        }
+        body.extend_from_slice(&rest[end + 2..end + 2 + size]);
+        rest = &rest[end + size + 4..];
+    }
+    body
 }
 
 /// Sends one request over a connection of its own.

@@ -11,7 +11,7 @@ use entrance::policy::decide::{Evidence, Verdict, decide};
 use entrance::policy::locate::locate;
 use entrance::policy::snapshot::Snapshot;
 use entrance::reason::ReasonCode;
-use entrance::request::Request;
+use entrance::request::{Named, Request};
 use serde_json::Value;
 
 /// The first document of a YAML text.
@@ -38,7 +38,8 @@ pub(crate) fn resources(objects: impl IntoIterator<Item = Object>) -> Resources 
 pub(crate) fn reason(snapshot: &Snapshot, (method, host, path): (&str, &str, &str)) -> &'static str {
     let text = |text: &str| Bytes::copy_from_slice(text.as_bytes());
     let (method, host, target) = (text(method), text(host), text(path));
-    let request = Request { method: &method, host: &host, target: &target, headers: &Vec::new() };
+    let request =
+        Request { method: &method, host: &host, target: &target, headers: &Vec::new(), named: Named::default() };
     let located = locate(snapshot, &request);
     let evidence = |_: &ApplicationId| Evidence::Rejected(ReasonCode::TokenMissing);
     match decide(&located, &evidence, UnixTime(1_800_000_000)).verdict {

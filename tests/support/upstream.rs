@@ -61,7 +61,12 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on("127.0.0.1").await
+    }
+
+    /// The same on another address of this machine.
+    pub(crate) async fn start_on(ip: &str) -> Self {
+        let listener = TcpListener::bind((ip, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
         let shared = Arc::clone(&seen);
@@ -83,9 +88,10 @@ async fn serve(stream: TcpStream, seen: Arc<Seen>) {
     let mut stream = BufReader::new(stream);
     while let Some(request) = read(&mut stream).await {
         let probe = request.values("x-probe").first().copied().unwrap_or_default().to_owned();
+        let body: &[u8] = if request.line().starts_with("HEAD ") { b"" } else { b"upstream" };
         seen.by_probe.lock().unwrap().entry(probe).or_default().push(request);
-        if stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\nx-from: upstream\r\n\r\nupstream").await.is_err()
-        {
+        let answer = [b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\nx-from: upstream\r\n\r\n", body].concat();
+        if stream.write_all(&answer).await.is_err() {
             return;
         }
     }
@@ -105,7 +111,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Received> {
 }
 
 /// A chunked body with its framing, to the empty line behind the trailers.
-async fn chunks(stream: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+pub(crate) async fn chunks(stream: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let line = through(stream, b"\r\n").await?;

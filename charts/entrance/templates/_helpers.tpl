@@ -45,9 +45,10 @@ annotations:
 {{/* The labels of pods: no version of the chart, so that a new chart alone restarts nothing. */}}
 {{- define "entrance.podLabels" -}}
 {{- $values := get .root.Values .component -}}
+{{- $mesh := fromYaml (include "entrance.meshLabels" .) -}}
 {{- include "entrance.selector" . }}
 app.kubernetes.io/part-of: entrance
-{{- with merge (dict) $values.podLabels .root.Values.commonLabels }}
+{{- with merge (dict) $values.podLabels .root.Values.commonLabels $mesh }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}

@@ -30,7 +30,7 @@ impl Made<'_> {
         let extra = self.sidecar.extra_ca.as_ref().map(|pem| json!({"name": "ENTRANCE_EXTRA_CA_PEM", "value": pem}));
         let authorities = authority.into_iter().chain(extra);
         let env: Vec<Value> = authorities.chain(env.iter().cloned().map(Value::Object)).collect();
-        let probe = |path: &str| json!({"path": path, "port": self.wishes.admin_port, "scheme": "HTTP"});
+        let [startup, readiness] = self.probes().map(|(_, probe)| probe);
         let mut container = json!({
             "name": NAME,
             "image": image,
@@ -49,15 +49,38 @@ impl Made<'_> {
                 "runAsUser": USER,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            // The others wait until it answers, not until it has policies: those come from the network.
-            "startupProbe": {"httpGet": probe("/livez"), "periodSeconds": 1, "failureThreshold": 60},
-            "readinessProbe": {"httpGet": probe("/readyz"), "periodSeconds": 5, "failureThreshold": 2},
+            "startupProbe": startup,
+            "readinessProbe": readiness,
             "terminationMessagePolicy": "FallbackToLogsOnError",
         });
         if let (Some(members), Some(policy)) = (container.as_object_mut(), image_pull_policy) {
             members.insert("imagePullPolicy".to_owned(), json!(policy));
         }
         container
+    }
+
+    /// The others wait until it answers, not until it has policies: those come from the network.
+    fn probes(&self) -> [(&'static str, Value); 2] {
+        let get = |path: &str| json!({"path": path, "port": self.wishes.admin_port, "scheme": "HTTP"});
+        [
+            ("startupProbe", json!({"httpGet": get("/livez"), "periodSeconds": 1, "failureThreshold": 60})),
+            ("readinessProbe", json!({"httpGet": get("/readyz"), "periodSeconds": 5, "failureThreshold": 2})),
+        ]
+    }
+
+    /// Takes probes back that Istio has led through its own agent. That one starts after us, and waits for us to start; and
+    /// our admin port is none of its business.
+    pub(super) fn reclaim(&self, container: &mut Value) {
+        let Some(members) = container.as_object_mut().filter(|members| members.get("name") == Some(&json!(NAME)))
+        else {
+            return;
+        };
+        for (name, probe) in self.probes() {
+            let path = members.get(name).and_then(|probe| probe.pointer("/httpGet/path")).and_then(Value::as_str);
+            if path.is_some_and(|path| path.starts_with("/app-health/")) {
+                members.insert(name.to_owned(), probe);
+            }
+        }
     }
 
     fn resources(&self) -> Value {

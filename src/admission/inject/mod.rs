@@ -4,7 +4,7 @@
 //! by label, and those of namespaces that do. A pod that says `entrance.dev/inject: "false"` is left alone nevertheless.
 //!
 //! - **A function of the pod.** The same pod always gets the same; a pod that has the sidecar keeps it as it is, whoever
-//!   changed it since.
+//!   changed it since, but for probes: Istio leads them through an agent that starts after the sidecar.
 //! - **First.** The sidecar starts before every other init container and ends after every other container, so that it
 //!   answers whenever something asks. Istio moves its own containers to the front when it comes later; being asked again,
 //!   we move ahead of them. Its annotations that keep our ports out of interception are extended in any case: Istio reads
@@ -98,7 +98,7 @@ pub fn inject(request: &Request, ground: &Ground<'_>) -> Verdict {
     }
     let made = Made { wishes, sidecar, authority: ground.authority };
     match made.pod(pod) {
-        Ok(changes) => Verdict::change(changes),
+        Ok(changes) => Verdict::change(changes).warning(made.late(pod)),
         Err(faults) => refuse(&faults),
     }
 }
@@ -160,8 +160,10 @@ impl Made<'_> {
         if !there {
             self.fits((&init, &containers, &volumes), spec)?;
         }
+        let mut own = if there { init.clone() } else { with(init.clone(), 0, self.container()) };
+        own.iter_mut().for_each(|container| self.reclaim(container));
         let after = (
-            first(if there { init.clone() } else { with(init.clone(), 0, self.container()) }),
+            first(own),
             containers.clone(),
             if there { volumes.clone() } else { volumes.iter().cloned().chain(self.volumes()).collect() },
         );
@@ -254,6 +256,23 @@ impl Made<'_> {
             faults.extend(share(container).err());
         }
         if faults.is_empty() { Ok((init, containers)) } else { Err(faults) }
+    }
+
+    /// A warning if Istio came first: it wrote down already which ports it leaves alone, and ours are not among them.
+    fn late(&self, pod: &Members) -> Vec<String> {
+        let containers = pod.get("spec").and_then(|spec| spec.get("initContainers")).and_then(Value::as_array);
+        let istio = containers.into_iter().flatten().find(|container| name(container) == "istio-init");
+        let args = istio.and_then(|istio| istio.get("args")).and_then(Value::as_array);
+        let words: Vec<&str> = args.into_iter().flatten().filter_map(Value::as_str).collect();
+        let excluded = words.iter().skip_while(|word| **word != "-d").nth(1);
+        let port = self.wishes.admin_port;
+        let is_left_alone = |list: &&str| list.split(',').any(|one| one == port.to_string());
+        if excluded.is_none_or(is_left_alone) {
+            return Vec::new();
+        }
+        vec![format!(
+            "entrance.dev: Istio injected first and intercepts port {port}; call the release so that it sorts before Istio"
+        )]
     }
 
     fn annotations(&self, mut annotations: Members) -> Members {

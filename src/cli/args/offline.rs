@@ -24,6 +24,10 @@ pub(in crate::cli) struct CheckArgs {
     /// A request header, `Name: value`; may be repeated.
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
     pub(in crate::cli) headers: Vec<String>,
+    /// What the proxy's configuration names for the route (`context_extensions` of Envoy):
+    /// `entrance.dev/policy=NAMESPACE/NAME` or `entrance.dev/application=NAMESPACE/NAME`; may be repeated.
+    #[arg(long = "context", value_name = "KEY=VALUE")]
+    pub(in crate::cli) context: Vec<String>,
     /// File that holds the bearer token, or `-` for standard input.
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) token: Option<String>,

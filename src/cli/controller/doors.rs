@@ -90,7 +90,10 @@ impl Doors {
             }
         });
         let router = admin::router(status, Arc::new(Metrics::default()));
-        self.serving.spawn(async move { admin::serve(admin, router, stop).await.map_err(|error| error.to_string()) });
+        self.serving.spawn(async move {
+            admin::serve(admin, router, stop).await;
+            Ok(())
+        });
     }
 
     /// Waits until a port is no longer answered.

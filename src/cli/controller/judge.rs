@@ -141,7 +141,8 @@ impl Ground<'_> {
             | Kind::HttpRoute
             | Kind::GrpcRoute
             | Kind::Gateway
-            | Kind::Service => return None,
+            | Kind::Service
+            | Kind::SecurityPolicy => return None,
         };
         Some(period.at(self.now))
     }

@@ -54,7 +54,7 @@ async fn control(args: &ControllerArgs) -> Result<Outcome, UsageError> {
     let parts = Parts::new(args).await?;
     let mut doors = Doors::bind(args).await?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let mirrored = mirror::run(&parts.client, Arc::clone(&parts.clock), &stop, &tasks);
+    let mirrored = mirror::run((&parts.client, &mirror::GUARDS), Arc::clone(&parts.clock), &stop, &tasks);
     let (publish, catalogue) = watch::channel(None);
     let empty = Catalogue::pinning(&settings.pins);
     tasks.spawn(catalogues(mirrored.clone(), (empty, publish), stop.clone()));

@@ -1,6 +1,5 @@
-//! The ports: one server for each `--listen`, and the admin port.
+//! The ports: one server for each `--listen` and `--listen-http`, and the admin port.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin;
 use crate::envoy::server::{Server, Settings, Signals};
+use crate::envoy::service::Limits;
+use crate::forward_auth::server::{Server as HttpServer, Settings as HttpSettings};
+use crate::listen::Listen;
+use crate::listen::peers::Peers;
 
 use super::super::UsageError;
 use super::super::args::ServeArgs;
@@ -21,6 +24,7 @@ use super::status::Status;
 /// Ports that are bound: nobody else can have them, and nobody is answered yet.
 pub(super) struct Doors {
     servers: Vec<Server>,
+    asked: Vec<HttpServer>,
     admin: TcpListener,
 }
 
@@ -37,8 +41,9 @@ impl Doors {
             let bound = Server::bind(listen, settings).await;
             servers.push(bound.map_err(|error| taken(("--listen", listen), &error))?);
         }
+        let asked = asked(args).await?;
         let admin = bind("--admin", args.admin).await?;
-        Ok(Self { servers, admin })
+        Ok(Self { servers, asked, admin })
     }
 
     /// Answers on all of them. `ready` tells the servers when there are policies.
@@ -50,6 +55,10 @@ impl Doors {
             let signals = Signals { ready: ready.clone(), shutdown: shutdown.clone() };
             serving.spawn(server.serve(parts.service(), signals));
         }
+        for server in self.asked {
+            announce("forward_auth", server.address());
+            serving.spawn(server.serve(parts.recorder(), shutdown.clone()));
+        }
         announce("admin", self.admin.local_addr());
         let router = admin::router(status, Arc::clone(&parts.metrics));
         let mut admin = JoinSet::new();
@@ -58,10 +67,34 @@ impl Doors {
     }
 }
 
+/// Binds the ports for proxies that ask over HTTP.
+async fn asked(args: &ServeArgs) -> Result<Vec<HttpServer>, UsageError> {
+    let peers = Peers::new(args.http_peers.clone());
+    let mut servers = Vec::new();
+    for ask in &args.listen_http {
+        if matches!(ask.listen, Listen::Tcp(_)) && args.http_peers.is_empty() {
+            return Err(UsageError::new(format!(
+                "--listen-http: `{ask}` would believe everybody who can connect; name the proxies with \
+                 `--http-peer 10.0.0.0/8`, or listen on `unix:PATH`"
+            )));
+        }
+        let settings = HttpSettings {
+            dialect: ask.dialect,
+            peers: peers.clone(),
+            patience: Limits::default().patience,
+            drain_delay: Duration::from_secs(args.drain_delay),
+            drain_deadline: Duration::from_secs(args.drain_timeout),
+        };
+        let bound = HttpServer::bind(&ask.listen, settings).await;
+        servers.push(bound.map_err(|error| taken(("--listen-http", &ask.listen), &error))?);
+    }
+    Ok(servers)
+}
+
 /// Ports that are answered.
 pub(super) struct Open {
     serving: JoinSet<()>,
-    admin: JoinSet<io::Result<()>>,
+    admin: JoinSet<()>,
     shutdown: CancellationToken,
     last: CancellationToken,
 }
@@ -70,7 +103,7 @@ impl Open {
     /// Waits until a port is no longer answered, which nobody asked for.
     pub(super) async fn ended(&mut self) {
         tokio::select! {
-            Some(ended) = self.serving.join_next() => complain("ext_authz", ended.map(Ok)),
+            Some(ended) = self.serving.join_next() => complain("ext_authz", ended),
             Some(ended) = self.admin.join_next() => complain("admin", ended),
         }
     }
@@ -86,10 +119,9 @@ impl Open {
     }
 }
 
-fn complain(port: &'static str, ended: Result<io::Result<()>, JoinError>) {
+fn complain(port: &'static str, ended: Result<(), JoinError>) {
     let why = match ended {
-        Ok(Ok(())) => "without an error".to_owned(),
-        Ok(Err(error)) => error.to_string(),
+        Ok(()) => "without an error".to_owned(),
         Err(error) => error.to_string(),
     };
     tracing::error!(port, why, "a port is no longer answered");

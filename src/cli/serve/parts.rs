@@ -8,8 +8,9 @@ use crate::authorize::Authorizer;
 use crate::authorize::ports::{AuditSink, Keys, Record};
 use crate::clock::{Clock, SystemClock};
 use crate::entra::{self, KeyStore};
-use crate::envoy::service::{Limits, Service, Surroundings};
+use crate::envoy::service::{Limits, Service};
 use crate::metrics::Metrics;
+use crate::recorder::{Recorder, Surroundings};
 
 use super::super::args::{AuditSink as Sink, ServeArgs};
 use super::super::{UsageError, keys};
@@ -42,14 +43,22 @@ impl Parts {
         Ok(Self { authorizer, keys, metrics, clock, audit, scribe })
     }
 
-    /// What one listener answers with.
+    /// What one listener for gRPC answers with.
     pub(super) fn service(&self) -> Service<Authorizer> {
-        let surroundings = Surroundings {
+        Service::new(Arc::clone(&self.authorizer), self.surroundings(), Limits::default())
+    }
+
+    /// What one listener for HTTP has requests decided by.
+    pub(super) fn recorder(&self) -> Recorder<Authorizer> {
+        Recorder::new(Arc::clone(&self.authorizer), self.surroundings(), Limits::default().waiting)
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        Surroundings {
             audit: Arc::clone(&self.audit),
             metrics: Arc::clone(&self.metrics),
             clock: Arc::clone(&self.clock),
-        };
-        Service::new(Arc::clone(&self.authorizer), surroundings, Limits::default())
+        }
     }
 
     /// Stops to ask for keys and writes the audit log out.

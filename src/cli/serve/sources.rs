@@ -90,7 +90,7 @@ fn subscriber(url: &str, args: &ServeArgs) -> Result<Subscriber, UsageError> {
 
 async fn mirrored(client: &kube::Client, (mut publisher, status): (Publisher, Arc<Status>), stop: CancellationToken) {
     let tasks = TaskTracker::new();
-    let mut states = mirror::run(client, Arc::new(SystemClock), &stop, &tasks);
+    let mut states = mirror::run((client, &[]), Arc::new(SystemClock), &stop, &tasks);
     let mut published = None;
     loop {
         let state = states.borrow_and_update().clone();

@@ -53,7 +53,10 @@ impl Doors {
         });
         let router = admin::router(status, Arc::new(Metrics::default()));
         let stop = stop.clone();
-        self.serving.spawn(async move { admin::serve(admin, router, stop).await.map_err(|error| error.to_string()) });
+        self.serving.spawn(async move {
+            admin::serve(admin, router, stop).await;
+            Ok(())
+        });
     }
 
     /// Waits until a port is no longer answered.

@@ -48,7 +48,7 @@ async fn answer(args: &WebhookArgs) -> Result<Outcome, UsageError> {
     let mut doors = Doors::bind(args).await?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let mirrored = mirror::run(&client, Arc::clone(&clock), &stop, &tasks);
+    let mirrored = mirror::run((&client, &[]), Arc::clone(&clock), &stop, &tasks);
     let shown = source.run(&stop, &tasks);
     let (publish, version) = watch::channel(None);
     tasks.spawn(version::run(client.clone(), publish, stop.clone()));

@@ -1,8 +1,12 @@
-//! Where Envoy connects to: a TCP port or a Unix socket.
+//! What ports of our own have in common: a TCP port or a Unix socket that is listened on, who may connect, and HTTP/1 on a
+//! connection.
+
+pub mod http1;
+pub mod peers;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -51,19 +55,24 @@ impl fmt::Display for Listen {
 pub struct ListenError(Box<str>);
 
 /// An open listener.
-pub(super) enum Listener {
+pub enum Listener {
+    /// A TCP port.
     Tcp(TcpListener),
+    /// A Unix socket.
     Unix(UnixListener),
 }
 
 /// A connection.
-pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection for C {}
 
 impl Listener {
     /// Opens a listener. A Unix socket is open to owner and group; one that was left over is replaced, one that
     /// somebody listens on is not, and neither is anything that is no socket.
-    pub(super) async fn bind(listen: &Listen) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// The address is taken or not permitted.
+    pub async fn bind(listen: &Listen) -> io::Result<Self> {
         match listen {
             Listen::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await?)),
             Listen::Unix(path) => {
@@ -76,7 +85,10 @@ impl Listener {
     }
 
     /// The address, with the port that the system chose for port 0.
-    pub(super) fn address(&self) -> io::Result<Listen> {
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn address(&self) -> io::Result<Listen> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(Listen::Tcp),
             Self::Unix(listener) => {
@@ -87,17 +99,20 @@ impl Listener {
         }
     }
 
-    /// The next connection.
-    pub(super) async fn accept(&self) -> io::Result<Box<dyn Connection>> {
+    /// The next connection, and the address at its other end if it has one.
+    ///
+    /// # Errors
+    /// The system cannot accept now.
+    pub async fn accept(&self) -> io::Result<(Box<dyn Connection>, Option<IpAddr>)> {
         match self {
             Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, peer) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok(Box::new(stream))
+                Ok((Box::new(stream), Some(peer.ip())))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok(Box::new(stream))
+                Ok((Box::new(stream), None))
             }
         }
     }

@@ -18,10 +18,10 @@ use crate::identity::{Caller, Text};
 const PREFIX: &[u8] = b"x-entrance-";
 
 /// The decision's id: set on every permit.
-pub(super) const DECISION: &str = "x-entrance-decision";
+pub const DECISION: &str = "x-entrance-decision";
 
 /// The facts about a caller, in the order of [`values`].
-pub(super) const CALLER: [&str; 6] = [
+pub const CALLER: [&str; 6] = [
     "x-entrance-tenant",
     "x-entrance-subject",
     "x-entrance-client",
@@ -38,7 +38,8 @@ const LONGEST: usize = 16 * 1024;
 const USUAL: usize = 64;
 
 /// The values of [`CALLER`], of which the tenant is written by the caller of this. `None`: there is nothing to say, and the header is removed.
-pub(super) fn values<'a>(caller: &'a Caller, tenant: &'a str) -> [Option<Cow<'a, str>>; 6] {
+#[must_use]
+pub fn values<'a>(caller: &'a Caller, tenant: &'a str) -> [Option<Cow<'a, str>>; 6] {
     [
         Some(tenant.into()),
         list(std::slice::from_ref(&caller.subject), ","),
@@ -80,7 +81,7 @@ fn joined(items: &[Text], separator: &str) -> Option<String> {
 }
 
 /// All spellings of the seven names but their own.
-pub(super) static ALIASES: LazyLock<Vec<String>> = LazyLock::new(|| {
+pub static ALIASES: LazyLock<Vec<String>> = LazyLock::new(|| {
     let names = CALLER.iter().chain([&DECISION]);
     names.flat_map(|name| aliases(name)).collect()
 });
@@ -105,7 +106,8 @@ fn aliases(name: &str) -> Vec<String> {
 
 /// Whether a header of the request poses as one of ours under a name that is not dealt with by setting or removing one
 /// of the seven names: Envoy compares names without case, so those spellings must not be removed once more.
-pub(super) fn is_impostor(name: &[u8]) -> bool {
+#[must_use]
+pub fn is_impostor(name: &[u8]) -> bool {
     let Some(start) = name.get(..PREFIX.len()) else {
         return false;
     };

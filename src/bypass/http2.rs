@@ -1,0 +1,148 @@
+//! HTTP/2 by hand (RFC 9113): streams with fields that no client library sends.
+//!
+//! Fields go out as literals without Huffman coding. Of answers only the frames are looked at, and bodies kept: their
+//! fields are not decoded.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::reply::{MOST_BYTES, Reply};
+use super::script::{Filling, Script};
+use super::trick::Stream;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+// Frame types and flags (RFC 9113 §6).
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+const ACK: u8 = 1;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// Everything that a client sends to open a connection with these streams.
+pub(super) fn opening(streams: &[Stream], with: Filling<'_>) -> Vec<u8> {
+    let mut out = PREFACE.to_vec();
+    frame((SETTINGS, 0, 0), &[], &mut out);
+    for (stream, id) in streams.iter().zip(numbers()) {
+        let more = stream.body.is_some() || !stream.trailers.is_empty();
+        let last = if more { 0 } else { END_STREAM };
+        frame((HEADERS, END_HEADERS | last, id), &block(&stream.fields, with), &mut out);
+        if let Some(body) = &stream.body {
+            let last = if stream.trailers.is_empty() { END_STREAM } else { 0 };
+            frame((DATA, last, id), &body.filled(with), &mut out);
+        }
+        if !stream.trailers.is_empty() {
+            frame((HEADERS, END_HEADERS | END_STREAM, id), &block(&stream.trailers, with), &mut out);
+        }
+    }
+    out
+}
+
+/// The numbers of a client's streams.
+fn numbers() -> impl Iterator<Item = u32> {
+    (1..).step_by(2)
+}
+
+/// Sends it, and reads until every stream has ended in some way.
+pub(super) async fn converse(mut connection: TcpStream, opening: &[u8], until: (usize, Duration)) -> Reply {
+    let (streams, patience) = until;
+    let mut reply = Reply::default();
+    let mut open: BTreeSet<u32> = numbers().take(streams).collect();
+    let exchange = async {
+        connection.write_all(opening).await?;
+        while !open.is_empty() && reply.bytes.len() < MOST_BYTES {
+            let mut head = [0; 9];
+            connection.read_exact(&mut head).await?;
+            let [a, b, c, kind, flags, s, t, u, v] = head;
+            let length = usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap_or(usize::MAX);
+            if length > MOST_BYTES {
+                break;
+            }
+            let mut payload = vec![0; length];
+            connection.read_exact(&mut payload).await?;
+            let stream = u32::from_be_bytes([s & 0x7f, t, u, v]);
+            match kind {
+                SETTINGS if flags & ACK == 0 => {
+                    let mut acknowledged = Vec::new();
+                    frame((SETTINGS, ACK, 0), &[], &mut acknowledged);
+                    connection.write_all(&acknowledged).await?;
+                }
+                HEADERS => reply.statuses.push(0),
+                DATA => reply.bytes.extend_from_slice(&payload),
+                GOAWAY => open.clear(),
+                _ => {}
+            }
+            if kind == RST_STREAM || (matches!(kind, HEADERS | DATA) && flags & END_STREAM != 0) {
+                open.remove(&stream);
+            }
+        }
+        std::io::Result::Ok(())
+    };
+    // Whoever closes the connection, or says nothing, has answered, too.
+    match timeout(patience, exchange).await {
+        Ok(Ok(()) | Err(_)) | Err(_) => reply,
+    }
+}
+
+fn block(fields: &[(Script, Script)], with: Filling<'_>) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        // a literal without indexing and with a new name (RFC 7541 §6.2.2)
+        block.push(0);
+        text(&name.filled(with), &mut block);
+        text(&value.filled(with), &mut block);
+    }
+    block
+}
+
+fn frame((kind, flags, stream): (u8, u8, u32), payload: &[u8], out: &mut Vec<u8>) {
+    let [_, length @ ..] = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes();
+    out.extend_from_slice(&length);
+    out.extend_from_slice(&[kind, flags]);
+    out.extend_from_slice(&stream.to_be_bytes());
+    out.extend_from_slice(payload);
+}
+
+/// A string without Huffman coding (RFC 7541 §5.1 and §5.2).
+fn text(value: &[u8], out: &mut Vec<u8>) {
+    const FULL: usize = 127;
+    let seven = |number: usize| u8::try_from(number & FULL).unwrap_or(0);
+    match value.len().checked_sub(FULL) {
+        None => out.push(seven(value.len())),
+        Some(mut rest) => {
+            out.push(seven(FULL));
+            while rest > FULL {
+                out.push(seven(rest) | 0x80);
+                rest >>= 7;
+            }
+            out.push(seven(rest));
+        }
+    }
+    out.extend_from_slice(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+
+    #[test]
+    fn lengths_are_written_as_hpack_wants_them() {
+        let begin = |length: usize| {
+            let mut out = Vec::new();
+            text(&vec![b'x'; length], &mut out);
+            out.truncate(out.len() - length);
+            out
+        };
+        assert_eq!(begin(0), [0]);
+        assert_eq!(begin(126), [126]);
+        assert_eq!(begin(127), [127, 0]);
+        assert_eq!(begin(127 + 128), [127, 0x80, 1]);
+        assert_eq!(begin(1337), [127, 0xba, 9]);
+    }
+}

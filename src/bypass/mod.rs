@@ -1,0 +1,80 @@
+//! The bypass suite: tricks against whatever stands between clients and an API, judged by what the API got.
+//!
+//! A *trick* is one or more requests as bytes on a socket that try to reach a protected *resource* without a permit: by a
+//! path that two servers read differently, a header that somebody believes, a token that nobody checked, a message whose
+//! end is not where it seems. Tricks belong to *families*. An *upstream* behind the proxy under test reports its
+//! *arrivals*: which of its handlers ran, with what. What the client was answered hardly matters: a request that was
+//! refused but arrived has arrived.
+//!
+//! ```text
+//! tricks ──bytes──▶ proxy ──check──▶ any authorizer
+//!   ▲                 │
+//!   │ nonce           └──▶ upstream ──arrivals──▶ judge
+//!   └───────────────────────────────────────────────┘
+//! ```
+//!
+//! Each request carries a nonce in a header, so that arrivals find their trick whatever became of the path. There are two
+//! nonces for a trick: one for requests that are permitted, with the right token, and a bare one for all others. A bare
+//! arrival at a protected resource is a bypass; so is one without a nonce, and a permitted one that arrives twice.
+//! A run counts only if it shows that it can reach both the open and the protected resource the right way, before the
+//! tricks and after them: otherwise nothing was tried.
+//!
+//! The suite knows nothing of the authorizer but, for its statistics, a text by which its refusals are recognised. Tokens
+//! are put into requests at the last moment, and never shown.
+
+pub mod arrivals;
+pub mod family;
+pub mod judge;
+pub mod run;
+pub mod script;
+pub mod tokens;
+pub mod trick;
+
+mod answers;
+mod forge;
+mod http1;
+mod http2;
+mod reply;
+mod tricks;
+
+/// The suite could not be run, or would have proved nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// The proxy under test does not take connections.
+    #[error("`{address}` cannot be reached: {error}; `--target` is the proxy under test")]
+    Unreachable {
+        /// Where it should be.
+        address: String,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The upstream's report cannot be had.
+    #[error("the report of the upstream at `{from}` cannot be read: {why}")]
+    Report {
+        /// Where it should be.
+        from: String,
+        /// Why not.
+        why: String,
+    },
+    /// A line of the report is not an arrival.
+    #[error("line {line} of the upstream's report is no arrival: {why}; docs/bypass.md describes them")]
+    Line {
+        /// Counted from 1.
+        line: usize,
+        /// Why not.
+        why: String,
+    },
+    /// A request that must come through did not.
+    #[error("{control} did not arrive at `{resource}` ({seen}): a suite that reaches nothing proves nothing")]
+    Control {
+        /// The request.
+        control: String,
+        /// Where it should have arrived.
+        resource: String,
+        /// What was answered.
+        seen: String,
+    },
+    /// A key for forged tokens could not be made.
+    #[error("the cryptographic library refused to make or use a key")]
+    Forgery,
+}

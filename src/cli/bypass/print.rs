@@ -1,0 +1,129 @@
+//! The verdict for people, for programs, and for code scanning (SARIF 2.1.0). No token is in any of them.
+
+use serde_json::{Value, json};
+
+use crate::bypass::family::Family;
+use crate::bypass::judge::{Breach, Counts, Finding, Verdict};
+use crate::bypass::run::Settings;
+use crate::cli::args::FindingsFormat;
+use crate::cli::out::Out;
+
+/// Prints it.
+pub(super) fn print(verdict: &Verdict, settings: &Settings, format: FindingsFormat) {
+    match format {
+        FindingsFormat::Text => text(verdict, settings),
+        FindingsFormat::Json => Out.line(&format!("{:#}", json_of(verdict, settings))),
+        FindingsFormat::Sarif => Out.line(&format!("{:#}", sarif(verdict, settings))),
+    }
+}
+
+fn name(finding: &Finding) -> (&'static str, &str) {
+    finding.trick.as_ref().map_or(("unknown", "no trick"), |(family, name)| (family.id(), name))
+}
+
+/// Where it arrived. A token may be in the target.
+fn arrived(finding: &Finding, settings: &Settings) -> String {
+    let shown = format!("`{}` as {}", finding.arrival.resource, finding.arrival.shown);
+    settings.tokens.hide(&shown)
+}
+
+fn text(verdict: &Verdict, settings: &Settings) {
+    for finding in &verdict.findings {
+        let (family, trick) = name(finding);
+        Out.line(&format!("bypass: {family}: {trick}"));
+        Out.line(&format!("  {}", finding.breach.about()));
+        Out.line(&format!("  arrived at {}", arrived(finding, settings)));
+        if !finding.sent.is_empty() {
+            Out.line(&format!("  {} to {}", finding.answered, finding.sent));
+        }
+        Out.line("");
+    }
+    Out.line(&row("family", ["sent", "authorizer", "elsewhere", "open", "permitted", "bypassed"].map(str::to_owned)));
+    for (family, counts) in &verdict.counts {
+        Out.line(&row(family.id(), columns(*counts).map(|(_, count)| count.to_string())));
+    }
+    let total = total(verdict);
+    Out.line(&row("all", columns(total).map(|(_, count)| count.to_string())));
+    Out.line(&format!("\n{} bypasses with {} tricks", verdict.findings.len(), total.sent));
+}
+
+fn row(first: &str, rest: [String; 6]) -> String {
+    let rest: String = rest.iter().map(|cell| format!("{cell:>11}")).collect();
+    format!("{first:<16}{rest}")
+}
+
+fn columns(counts: Counts) -> [(&'static str, usize); 6] {
+    let Counts { sent, by_authorizer, elsewhere, open, permitted, bypassed } = counts;
+    [
+        ("sent", sent),
+        ("refused_by_authorizer", by_authorizer),
+        ("refused_elsewhere", elsewhere),
+        ("reached_open", open),
+        ("permitted_only", permitted),
+        ("bypassed", bypassed),
+    ]
+}
+
+fn total(verdict: &Verdict) -> Counts {
+    let add = |all: Counts, one: &Counts| Counts {
+        sent: all.sent.saturating_add(one.sent),
+        by_authorizer: all.by_authorizer.saturating_add(one.by_authorizer),
+        elsewhere: all.elsewhere.saturating_add(one.elsewhere),
+        open: all.open.saturating_add(one.open),
+        permitted: all.permitted.saturating_add(one.permitted),
+        bypassed: all.bypassed.saturating_add(one.bypassed),
+    };
+    verdict.counts.values().fold(Counts::default(), add)
+}
+
+fn json_of(verdict: &Verdict, settings: &Settings) -> Value {
+    let counted = |counts: Counts| columns(counts).map(|(name, count)| (name.to_owned(), json!(count)));
+    let counted = |counts: Counts| Value::Object(counted(counts).into_iter().collect());
+    let finding = |finding: &Finding| {
+        let (family, trick) = name(finding);
+        json!({
+            "breach": finding.breach.id(),
+            "family": family,
+            "trick": trick,
+            "sent": finding.sent,
+            "answered": finding.answered,
+            "arrived": arrived(finding, settings),
+        })
+    };
+    let families = verdict.counts.iter().map(|(family, counts)| (family.id().to_owned(), counted(*counts)));
+    json!({
+        "target": settings.target.to_string(),
+        "bypasses": verdict.findings.len(),
+        "families": families.collect::<serde_json::Map<_, _>>(),
+        "total": counted(total(verdict)),
+        "findings": verdict.findings.iter().map(finding).collect::<Vec<_>>(),
+    })
+}
+
+fn sarif(verdict: &Verdict, settings: &Settings) -> Value {
+    let rule = |id: &str, about: &str| json!({"id": id, "shortDescription": {"text": about}, "defaultConfiguration": {"level": "error"}});
+    let rules = Family::ALL.iter().map(|family| rule(family.id(), family.about()));
+    let stray = rule("unknown", Breach::Stray.about());
+    let result = |finding: &Finding| {
+        let (family, trick) = name(finding);
+        let about = finding.breach.about();
+        json!({
+            "ruleId": family,
+            "level": "error",
+            "message": {"text": format!("{trick}: {about}: {}", arrived(finding, settings))},
+            "locations": [{"logicalLocations": [{"fullyQualifiedName": format!("{family}/{trick}")}]}],
+        })
+    };
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": {"driver": {
+                "name": "entrance bypass",
+                "version": env!("CARGO_PKG_VERSION"),
+                "rules": rules.chain([stray]).collect::<Vec<_>>(),
+            }},
+            "results": verdict.findings.iter().map(result).collect::<Vec<_>>(),
+        }],
+    })
+}

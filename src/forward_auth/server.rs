@@ -1,0 +1,161 @@
+//! One listener: who may ask, and each question from its bytes to its answer.
+
+use std::convert::Infallible;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use futures_util::FutureExt;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::authorize::decision::RequestFacts;
+use crate::authorize::ports::Decide;
+use crate::clock::Stopwatch;
+use crate::listen::http1::{self, Terms};
+use crate::listen::peers::Peers;
+use crate::listen::{Connection, Listen, Listener};
+use crate::policy::decide::Verdict;
+use crate::recorder::Recorder;
+
+use super::answer::{answer, last_resort};
+use super::dialect::Dialect;
+use super::original::Original;
+
+/// Longer than proxies keep an idle connection, so that it is they who close it and no question is lost.
+const IDLE: Duration = Duration::from_secs(180);
+/// Header lines of a question: a client's hundred, and what the proxy adds.
+const LINES: usize = 256;
+/// Bytes of a question's head.
+const BUFFER: usize = 128 * 1024;
+/// Between two attempts to accept when there are no file descriptors left.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// How a listener is set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How questions are asked.
+    pub dialect: Dialect,
+    /// Who may ask over TCP.
+    pub peers: Peers,
+    /// The longest that a question may wait for keys.
+    pub patience: Duration,
+    /// Between the news that shutdown begins and the end of idle connections.
+    pub drain_delay: Duration,
+    /// For what is in flight after that.
+    pub drain_deadline: Duration,
+}
+
+/// A server that listens already.
+pub struct Server {
+    listener: Listener,
+    settings: Settings,
+}
+
+impl Server {
+    /// Starts to listen.
+    ///
+    /// # Errors
+    /// The address is taken or not permitted.
+    pub async fn bind(listen: &Listen, settings: Settings) -> io::Result<Self> {
+        Ok(Self { listener: Listener::bind(listen).await?, settings })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn address(&self) -> io::Result<Listen> {
+        self.listener.address()
+    }
+
+    /// Serves until `shutdown` is cancelled and what was in flight is answered.
+    pub async fn serve<D: Decide>(self, recorder: Recorder<D>, shutdown: CancellationToken) {
+        let Self { listener, settings } = self;
+        let Settings { dialect, patience, drain_delay, drain_deadline, peers } = settings;
+        let terms = Terms { head: IDLE, farewell: drain_deadline, lines: LINES, buffer: BUFFER };
+        let desk = Arc::new(Desk { recorder, dialect, patience });
+        let (connections, goaway) = (TaskTracker::new(), CancellationToken::new());
+        let ending = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(drain_delay).await;
+        };
+        let connect = |connection| {
+            connections.spawn(connected(connection, Arc::clone(&desk), (terms, goaway.clone())));
+        };
+        tokio::select! {
+            never = accept((&listener, &peers), dialect, connect) => match never {},
+            () = ending => {}
+        }
+        drop(listener);
+        goaway.cancel();
+        connections.close();
+        connections.wait().await;
+    }
+}
+
+/// Hands connections of those who may ask to `connect`.
+async fn accept(
+    (listener, peers): (&Listener, &Peers),
+    dialect: Dialect,
+    connect: impl Fn(Box<dyn Connection>),
+) -> Infallible {
+    let mut told = false;
+    loop {
+        match listener.accept().await {
+            Ok((connection, peer)) if peers.admit(peer) => connect(connection),
+            // each stranger once would let strangers fill the log
+            Ok((_, peer)) if !told => {
+                told = true;
+                tracing::warn!(?peer, %dialect, "refused a peer that `--http-peer` does not name; further ones are not told");
+            }
+            Ok((_, peer)) => tracing::debug!(?peer, "refused a peer"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+async fn connected<D: Decide>(connection: Box<dyn Connection>, desk: Arc<Desk<D>>, terms: (Terms, CancellationToken)) {
+    let answer = move |question: Request<Incoming>| {
+        let desk = Arc::clone(&desk);
+        async move { Ok(desk.answer(question).await) }
+    };
+    http1::converse(connection, answer, terms).await;
+}
+
+/// Where questions are answered.
+struct Desk<D> {
+    recorder: Recorder<D>,
+    dialect: Dialect,
+    patience: Duration,
+}
+
+impl<D: Decide> Desk<D> {
+    async fn answer(&self, question: Request<Incoming>) -> Response<Body> {
+        let answered = AssertUnwindSafe(self.decided(question)).catch_unwind().await;
+        answered.unwrap_or_else(|_| {
+            self.recorder.panicked();
+            last_resort(self.dialect)
+        })
+    }
+
+    async fn decided(&self, question: Request<Incoming>) -> Response<Body> {
+        let watch = Stopwatch::start();
+        let (asked, _) = question.into_parts();
+        let decision = match Original::read(self.dialect, &asked) {
+            Err(fault) => self.recorder.refuse(Verdict::malformed(fault), (RequestFacts::default(), watch)),
+            Ok(original) => match self.recorder.decide_now(original, watch) {
+                Ok((decision, _)) => decision,
+                Err(undecided) => self.recorder.decide_later(undecided, self.patience).await.0,
+            },
+        };
+        answer(decision, self.dialect)
+    }
+}

@@ -1,0 +1,29 @@
+//! The bypass suite against Entrance behind Envoy in front of six servers, and against those who deserve to be found out.
+//!
+//! docs/bypass.md tells the result; `ENTRANCE_UPDATE=1` writes it there.
+#![cfg(feature = "emulator")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(clippy::indexing_slicing, reason = "a missing member fails the test")]
+#![expect(clippy::arithmetic_side_effects, reason = "small numbers of a test")]
+
+#[path = "../support/children.rs"]
+#[expect(dead_code, reason = "CPU time is for benches")]
+mod children;
+#[path = "../support/entrance_process.rs"]
+#[expect(dead_code, reason = "the suite changes nothing while it runs")]
+mod entrance_process;
+#[path = "../support/envoy_process.rs"]
+#[expect(dead_code, reason = "one Entrance, on a port")]
+mod envoy_process;
+#[path = "../support/program.rs"]
+#[expect(dead_code, reason = "runs without standard input")]
+mod program;
+
+mod naive;
+mod others;
+mod ours;
+mod suite;
+mod upstreams;
+
+/// The host of the rules that are tried.
+const HOST: &str = "paths.example.com";

@@ -1,0 +1,91 @@
+//! Nothing gets past Entrance: not with Envoy as we ship it, and not with an Envoy that leaves everything to Entrance.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use entrance::emulator::{Emulator, Options};
+
+use crate::children::{port, runtime, scratch};
+use crate::entrance_process::{Entrance, Settings};
+use crate::envoy_process::{Bootstrap, Envoy};
+use crate::suite::{Tokens, Verdict, verdict};
+use crate::upstreams::{Kind, Server};
+
+/// Rules in which what is not protected is open, which is what an attacker hopes for.
+const POLICIES: [(&str, &str); 2] = [
+    ("application.yaml", include_str!("../../examples/orders/application.yaml")),
+    ("policies.yaml", include_str!("../cases/envoy_policies.yaml")),
+];
+
+/// Entrance and whose tokens it knows.
+pub(crate) struct Guard {
+    pub(crate) entrance: Entrance,
+    pub(crate) tokens: Tokens,
+    _emulator: Emulator,
+}
+
+impl Guard {
+    pub(crate) async fn start() -> Self {
+        let emulator = Emulator::start(Options { listen: port(), ..Options::default() }).await.unwrap();
+        let tokens = Tokens::of(&emulator);
+        let directory = scratch("entrance");
+        let policies = directory.join("policies");
+        std::fs::create_dir(&policies).unwrap();
+        for (name, text) in POLICIES {
+            std::fs::write(policies.join(name), text.replace("http://127.0.0.1:8080", emulator.base_url())).unwrap();
+        }
+        let settings = Settings { directory, policies, listen: port().to_string(), arguments: Vec::new() };
+        let entrance = Entrance::start(settings).await;
+        entrance.ready().await;
+        Self { entrance, tokens, _emulator: emulator }
+    }
+}
+
+/// How Envoy is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Care {
+    /// As we ship it.
+    Shipped,
+    /// Paths as they come, underscores in headers.
+    Careless,
+}
+
+impl Care {
+    pub(crate) fn envoy(self, bootstrap: Bootstrap) -> Bootstrap {
+        match self {
+            Self::Shipped => bootstrap.patient(),
+            Self::Careless => bootstrap.patient().lax_underscores().careless_paths(),
+        }
+    }
+}
+
+async fn one(guard: &Guard, server: &Server, care: Care) -> Verdict {
+    let bootstrap = care.envoy(Bootstrap::tcp(&guard.entrance.listen));
+    let directory: PathBuf = scratch("envoy");
+    let envoy = Envoy::start(bootstrap.upstream(server.address), &directory).await;
+    verdict((envoy.address, &server.report()), &guard.tokens, &[]).await
+}
+
+#[test]
+fn nothing_gets_past_entrance() {
+    runtime().block_on(async {
+        let guard = Guard::start().await;
+        let mut all = BTreeMap::new();
+        for kind in Kind::ALL {
+            let server = Server::start(kind).await;
+            for care in [Care::Shipped, Care::Careless] {
+                let begun = std::time::Instant::now();
+                let verdict = one(&guard, &server, care).await;
+                eprintln!("{kind:?} {care:?} {:?}", begun.elapsed());
+                for (family, counts) in verdict.counts() {
+                    eprintln!("  {family:<18} {counts:?}");
+                }
+                if verdict.code != 0 {
+                    eprintln!("{:#}", verdict.told["findings"]);
+                }
+                all.insert((kind.name(), care), verdict.code);
+            }
+        }
+        assert!(all.values().all(|code| *code == 0));
+    });
+}

@@ -1,0 +1,90 @@
+//! What the API server is told to refuse, and that it takes everything which the documentation shows.
+
+use std::path::Path;
+
+use entrance::files::yaml;
+use serde_json::{Value, json};
+
+use super::children::until;
+use super::plane::read;
+use super::private_network::inside;
+use super::scene::Scene;
+
+/// The guard, for one namespace: other tests share the API server.
+async fn guard(scene: &Scene) {
+    for mut object in read("guard.yaml") {
+        if object["kind"] == "ValidatingAdmissionPolicyBinding" {
+            let name = json!({"kubernetes.io/metadata.name": scene.namespace("shop")});
+            object["spec"]["matchResources"] = json!({"namespaceSelector": {"matchLabels": name}});
+        } else {
+            let rule = &mut object["spec"]["validations"][2]["expression"];
+            let here = rule
+                .as_str()
+                .unwrap()
+                .replace("name) == 'entrance'", &format!("name) == '{}'", scene.namespace("entrance")));
+            *rule = json!(here);
+        }
+        scene.apply(object).await;
+    }
+}
+
+#[test]
+fn a_guarded_namespace_has_no_policy_that_opens_a_door() {
+    inside(async || {
+        let scene = Scene::new("guard").await;
+        guard(&scene).await;
+        let merged = read("route-policy.yaml").remove(0);
+        let named = read("named.yaml").remove(0);
+        let with = |mut policy: Value, place: &str, value: Value| {
+            *policy.pointer_mut(place).unwrap() = value;
+            policy
+        };
+        let mut bare = merged.clone();
+        bare["spec"].as_object_mut().unwrap().remove("mergeType");
+        until("the guard is on", async || scene.dry_run(&bare).await.err()).await;
+        let socket = json!([{"group": "gateway.envoyproxy.io", "kind": "Backend", "name": "entrance"}]);
+        let refs = "/spec/extAuth/grpc/backendRefs";
+        for (policy, complaint) in [
+            (bare, "takes the check away"),
+            (with(named.clone(), "/spec/extAuth/failOpen", json!(true)), "everybody passes"),
+            (with(named.clone(), &format!("{refs}/0/name"), json!("other")), "asks another authorizer"),
+            (with(named.clone(), &format!("{refs}/0/namespace"), json!("other")), "asks another authorizer"),
+            (with(named.clone(), refs, json!([{"name": "entrance-gateway", "port": 9191}])), "asks another authorizer"),
+            (merged, ""),
+            (named.clone(), ""),
+            (with(named, refs, socket), ""),
+        ] {
+            let answer = scene.dry_run(&policy).await;
+            match answer {
+                Ok(_) => assert_eq!(complaint, "", "{policy:#}"),
+                Err(error) => assert!(!complaint.is_empty() && error.contains(complaint), "{error} for {policy:#}"),
+            }
+        }
+    });
+}
+
+/// The objects in YAML blocks of a page that are not Entrance's own.
+fn shown(page: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+    let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let objects = blocks.flat_map(|block| yaml::parse(block.as_bytes()).unwrap()).map(|document| document.body);
+    objects.filter(|object| object["kind"].is_string()).collect()
+}
+
+#[test]
+fn the_definitions_accept_what_the_documentation_shows() {
+    inside(async || {
+        let scene = Scene::new("docs").await;
+        let mut all = shown("docs/envoy-gateway.md");
+        assert!(all.len() >= 3, "{all:?}");
+        for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/envoy-gateway")).unwrap() {
+            all.extend(read(entry.unwrap().file_name().to_str().unwrap()));
+        }
+        for object in all {
+            scene.dry_run(&object).await.unwrap_or_else(|error| panic!("{error} for {object:#}"));
+        }
+        let wrong = json!({"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "SecurityPolicy",
+            "metadata": {"name": "wrong", "namespace": "edge"}, "spec": {"extAuthz": {}}});
+        assert!(scene.dry_run(&wrong).await.is_err());
+    });
+}

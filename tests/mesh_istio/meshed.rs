@@ -1,0 +1,150 @@
+//! What holds in every mode of the mesh, and how Entrance gets on with what else the mesh does.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use serde_json::json;
+
+use crate::edge::Edge;
+use crate::modes::{Mode, client};
+use crate::plane::documents;
+use crate::private_network::inside;
+use crate::raw_http::Ask;
+use crate::world::{HOST, World};
+
+#[test]
+fn every_mode_asks_before_it_lets_a_request_through() {
+    inside(async || {
+        let world = World::shared().await;
+        let _running = world.running.read().await;
+        for mode in &world.modes {
+            world.becomes(mode.at(), &world.allowed(), "200").await;
+            let asked = [
+                (Ask::get(HOST, "/healthz"), "200"),
+                (Ask::get(HOST, "/orders/7"), "401 token_missing"),
+                (Ask::get(HOST, "/nothing"), "403 no_route"),
+            ];
+            for (ask, outcome) in asked {
+                assert_eq!(world.ask(mode.address, &ask).await, outcome, "{}", mode.name);
+            }
+            mode.proxy.accepted_everything().await;
+        }
+    });
+}
+
+#[test]
+fn while_entrance_is_stopped_nothing_gets_through() {
+    inside(async || {
+        let world = World::shared().await;
+        let _alone = world.running.write().await;
+        for mode in &world.modes {
+            world.becomes(mode.at(), &world.allowed(), "200").await;
+        }
+        world.stop().await;
+        for mode in &world.modes {
+            for ask in [world.allowed(), Ask::get(HOST, "/orders/7"), Ask::get(HOST, "/healthz")] {
+                assert_eq!(world.ask(mode.address, &ask).await, "503", "{}", mode.name);
+            }
+        }
+        world.resume().await;
+        for mode in &world.modes {
+            world.becomes(mode.at(), &world.allowed(), "200").await;
+        }
+    });
+}
+
+#[test]
+fn what_is_applied_to_the_api_server_counts_in_every_mode() {
+    inside(async || {
+        let world = World::shared().await;
+        let _alone = world.running.write().await;
+        let policy = documents("examples/orders/policy.yaml").remove(0);
+        let mut closed = policy.clone();
+        closed["spec"]["deny"] = json!([{"callers": "Any"}]);
+        for (applied, outcome) in [(&closed, "403 deny_entry_matched"), (&policy, "200")] {
+            world.plane.apply(applied).await;
+            for mode in &world.modes {
+                world.becomes(mode.at(), &world.allowed(), outcome).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn with_strict_mutual_tls_nobody_from_outside_the_mesh_gets_as_far_as_a_decision() {
+    inside(async || {
+        let world = World::shared().await;
+        let _running = world.running.read().await;
+        let direct: SocketAddr = "127.0.1.2:8080".parse().unwrap();
+        assert_eq!(world.ask(direct, &world.allowed()).await, "closed");
+        let stranger = &world.plane.secrets.stranger;
+        let _proxy = client(("stranger", "127.0.1.6"), ("127.0.1.2", 8080), (stranger, None)).await;
+        assert_eq!(world.ask("127.0.1.6:80".parse().unwrap(), &world.allowed()).await, "closed");
+    });
+}
+
+/// CUSTOM, then DENY, then ALLOW: each may refuse what the others let through.
+#[test]
+fn a_permit_of_entrance_is_one_of_several_that_the_mesh_wants() {
+    inside(async || {
+        let world = World::shared().await;
+        let _running = world.running.read().await;
+        let edge = Edge::new("order", |_| {}).await;
+        let allowed = world.allowed();
+        assert_eq!(edge.ask(&allowed).await, "200");
+        let to = |path: &str| json!([{"to": [{"operation": {"paths": [path]}}]}]);
+        edge.policy("deny", json!({"action": "DENY", "rules": to("/orders/8")})).await;
+        let eight = Ask { target: "/orders/8".to_owned(), ..allowed.clone() };
+        assert_eq!(edge.ask(&eight).await, "403");
+        assert_eq!(edge.ask(&Ask::get(HOST, "/orders/8")).await, "401 token_missing");
+        assert_eq!(edge.ask(&allowed).await, "200");
+        edge.policy("allow", json!({"action": "ALLOW", "rules": to("/orders/*")})).await;
+        assert_eq!(edge.ask(&allowed).await, "200");
+        assert_eq!(edge.ask(&Ask::get(HOST, "/orders/7")).await, "401 token_missing");
+        assert_eq!(edge.ask(&Ask::get(HOST, "/healthz")).await, "403");
+        // Claims are there for what comes after Entrance.
+        let (issuer, keys) = world.issuer().await;
+        let tokens = json!({"jwtRules": [{"issuer": issuer, "jwks": keys, "forwardOriginalToken": true}]});
+        edge.apply("RequestAuthentication", ("tokens", tokens)).await;
+        let by = |principal: String| json!({"action": "ALLOW", "rules": [{"from": [{"source": {"requestPrincipals": [principal]}}]}]});
+        edge.policy("allow", by(format!("{issuer}/*"))).await;
+        assert_eq!(edge.ask(&allowed).await, "200");
+        edge.policy("allow", by("https://example.com/*".to_owned())).await;
+        assert_eq!(edge.ask(&allowed).await, "403");
+    });
+}
+
+/// What the doctor may say of a sound mesh: what Istio has no field for, and the hardening mends.
+#[test]
+fn the_doctor_finds_nothing_in_the_examples_but_what_the_hardening_mends() {
+    inside(async || {
+        let world = World::shared().await;
+        let _alone = world.running.write().await;
+        let rules = async |mode: &Mode| {
+            let found = mode.proxy.doctor().await;
+            let rules = found.iter().map(|finding| finding.split(':').next().unwrap().to_owned());
+            // Sidecars and waypoints believe the proxy before them.
+            rules.filter(|rule| rule != "remote-address" || mode.is_edge()).collect::<BTreeSet<_>>()
+        };
+        let softer = ["escaped-slashes", "mutations-unchecked", "underscores"].map(str::to_owned);
+        for mode in &world.modes {
+            world.becomes(mode.at(), &world.allowed(), "200").await;
+            assert_eq!(rules(mode).await, BTreeSet::from(softer.clone()), "{}", mode.name);
+        }
+        let hardening = documents("examples/istio/hardening.yaml");
+        world.plane.apply_all(&hardening).await;
+        let sly = Ask::get(HOST, "/healthz").header("x_user", "root");
+        for mode in &world.modes {
+            world.becomes(mode.at(), &sly, "400").await;
+            world.becomes(mode.at(), &world.allowed(), "200").await;
+            mode.proxy.accepted_everything().await;
+            assert_eq!(rules(mode).await, BTreeSet::new(), "{}", mode.name);
+        }
+        for object in &hardening {
+            world.plane.delete(object).await;
+        }
+        for mode in &world.modes {
+            world.becomes(mode.at(), &sly, "200").await;
+        }
+    });
+}
