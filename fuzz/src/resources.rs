@@ -220,7 +220,7 @@ fn damage(fault: &Fault) -> Damage {
     let steps: Vec<String> = fault.path.steps().iter().map(step).collect();
     let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
     match (&fault.about, steps.as_slice()) {
-        (About::Target | About::Host { .. }, _) => Damage::Elsewhere,
+        (About::Target | About::Host { .. } | About::Bypass, _) => Damage::Elsewhere,
         (About::Invalid | About::Reference, steps) => invalid(steps),
     }
 }
