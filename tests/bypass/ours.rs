@@ -26,6 +26,11 @@ pub(crate) struct Guard {
 
 impl Guard {
     pub(crate) async fn start() -> Self {
+        Self::asked(&[]).await
+    }
+
+    /// With further arguments.
+    pub(crate) async fn asked(arguments: &[&str]) -> Self {
         let emulator = Emulator::start(Options { listen: port(), ..Options::default() }).await.unwrap();
         let tokens = Tokens::of(&emulator);
         let directory = scratch("entrance");
@@ -34,7 +39,8 @@ impl Guard {
         for (name, text) in POLICIES {
             std::fs::write(policies.join(name), text.replace("http://127.0.0.1:8080", emulator.base_url())).unwrap();
         }
-        let settings = Settings { directory, policies, listen: port().to_string(), arguments: Vec::new() };
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let settings = Settings { directory, policies, listen: port().to_string(), arguments };
         let entrance = Entrance::start(settings).await;
         entrance.ready().await;
         Self { entrance, tokens, _emulator: emulator }
