@@ -11,7 +11,7 @@ use program::run;
 fn every_command_explains_itself_on_standard_output() {
     let overview = run(["--help"]);
     assert_eq!(overview.code, 0);
-    for command in ["serve", "controller", "webhook", "check", "token", "doctor", "crds", "completions"] {
+    for command in ["serve", "controller", "webhook", "check", "token", "doctor", "bypass", "crds", "completions"] {
         assert!(overview.out.contains(&format!("\n  {command} ")), "{command}: {}", overview.out);
         let help = run([command, "--help"]);
         assert!(help.code == 0 && help.out.contains("Usage: entrance "), "{command}: {}{}", help.out, help.err);
@@ -39,6 +39,7 @@ fn every_flag_is_described_in_the_reference() {
         &["emulator"],
         &["demo"],
         &["doctor"],
+        &["bypass"],
         &["crds"],
         &["completions"],
     ];

@@ -10,7 +10,7 @@ use super::answers;
 use super::reply::{MOST_BYTES, Reply};
 
 /// After a first answer, a second one that does not come for so long is not waited for.
-const QUIET: Duration = Duration::from_millis(250);
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Bytes to send, and how many answers are waited for then.
 pub(super) struct Part {

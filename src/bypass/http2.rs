@@ -1,7 +1,7 @@
 //! HTTP/2 by hand (RFC 9113): streams with fields that no client library sends.
 //!
-//! Fields go out as literals without Huffman coding. Of answers only the frames are looked at, and bodies kept: their
-//! fields are not decoded.
+//! Fields go out as literals without Huffman coding. Of answers only the frames are looked at, and their payloads kept:
+//! fields are not decoded, but the name of one can be looked for.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -73,7 +73,10 @@ pub(super) async fn converse(mut connection: TcpStream, opening: &[u8], until: (
                     frame((SETTINGS, ACK, 0), &[], &mut acknowledged);
                     connection.write_all(&acknowledged).await?;
                 }
-                HEADERS => reply.statuses.push(0),
+                HEADERS => {
+                    reply.statuses.push(0);
+                    reply.bytes.extend_from_slice(&payload);
+                }
                 DATA => reply.bytes.extend_from_slice(&payload),
                 GOAWAY => open.clear(),
                 _ => {}
@@ -127,9 +130,67 @@ fn text(value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(value);
 }
 
+/// The Huffman codes of `a` to `z` (RFC 7541 appendix B), and how many bits they have.
+const LETTERS: [(u32, u32); 26] = [
+    (0x3, 5),
+    (0x23, 6),
+    (0x4, 5),
+    (0x24, 6),
+    (0x5, 5),
+    (0x25, 6),
+    (0x26, 6),
+    (0x27, 6),
+    (0x6, 5),
+    (0x74, 7),
+    (0x75, 7),
+    (0x28, 6),
+    (0x29, 6),
+    (0x2a, 6),
+    (0x7, 5),
+    (0x2b, 6),
+    (0x76, 7),
+    (0x2c, 6),
+    (0x8, 5),
+    (0x9, 5),
+    (0x2d, 6),
+    (0x77, 7),
+    (0x78, 7),
+    (0x79, 7),
+    (0x7a, 7),
+    (0x7b, 7),
+];
+
+/// A field's name as Huffman coding writes it. `None` if it has other characters than lower-case letters and hyphens.
+pub(super) fn huffman(name: &str) -> Option<Vec<u8>> {
+    let (mut out, mut pending, mut count) = (Vec::new(), 0_u32, 0_u32);
+    for byte in name.bytes() {
+        let letter = byte.checked_sub(b'a').and_then(|at| LETTERS.get(usize::from(at)));
+        let (code, length) = if byte == b'-' { (0x16, 6) } else { *letter? };
+        pending = (pending << length) | code;
+        count = count.saturating_add(length);
+        if count >= 8 {
+            count = count.saturating_sub(8);
+            out.push(u8::try_from((pending >> count) & 0xff).ok()?);
+        }
+    }
+    // what is left of the last byte is filled with ones
+    let free = 8_u32.saturating_sub(count);
+    let rest = ((pending << free) | (0xff_u32 >> count)) & 0xff;
+    out.extend((count > 0).then(|| u8::try_from(rest).ok()).flatten());
+    Some(out)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::text;
+    use super::{huffman, text};
+
+    /// The examples of RFC 7541 appendix C.4.
+    #[test]
+    fn names_are_written_as_huffman_coding_does() {
+        assert_eq!(huffman("no-cache").unwrap(), [0xa8, 0xeb, 0x10, 0x64, 0x9c, 0xbf]);
+        assert_eq!(huffman("custom-key").unwrap(), [0x25, 0xa8, 0x49, 0xe9, 0x5b, 0xa9, 0x7d, 0x7f]);
+        assert_eq!(huffman("X"), None);
+    }
 
     #[test]
     fn lengths_are_written_as_hpack_wants_them() {

@@ -17,7 +17,10 @@ pub struct Meaning {
     /// Headers that only the authorizer sets.
     pub identity: Vec<String>,
     /// A text that the authorizer's refusals contain and nothing else does; empty if there is none.
-    pub mark: String,
+    pub refusal: String,
+    /// The name of a header, in lower case, that the proxy puts on answers of the upstream and on no others; empty if
+    /// there is none.
+    pub relayed: String,
 }
 
 /// A trick that was tried.
@@ -89,8 +92,10 @@ pub struct Counts {
     pub sent: usize,
     /// Those of which the authorizer refused a request.
     pub by_authorizer: usize,
-    /// Those that were refused, or not answered, by something else: the proxy, or the upstream's server.
-    pub elsewhere: usize,
+    /// Those that nobody else refused: by the proxy, in words or by closing the connection.
+    pub by_proxy: usize,
+    /// Those that the upstream's server refused before any handler ran.
+    pub by_upstream: usize,
     /// Those that arrived where everybody may.
     pub open: usize,
     /// Those of which only permitted requests arrived.
@@ -192,14 +197,16 @@ impl Counts {
     fn add(&mut self, attempt: &Attempt, arrived: &[&Arrival], (meaning, bypassed): (&Meaning, bool)) {
         let place = if bypassed {
             &mut self.bypassed
-        } else if attempt.reply.contains(&meaning.mark) {
+        } else if attempt.reply.contains(&meaning.refusal) {
             &mut self.by_authorizer
         } else if arrived.iter().any(|arrival| !is_permitted(attempt, arrival)) {
             &mut self.open
         } else if !arrived.is_empty() {
             &mut self.permitted
+        } else if attempt.reply.has_header(&meaning.relayed) {
+            &mut self.by_upstream
         } else {
-            &mut self.elsewhere
+            &mut self.by_proxy
         };
         *place = place.saturating_add(1);
         self.sent = self.sent.saturating_add(1);
@@ -213,7 +220,12 @@ mod tests {
     use super::{Arrival, Attempt, Breach, Counts, Family, Meaning, Reply, Trick, Verdict, judge};
 
     fn meaning() -> Meaning {
-        Meaning { protected: vec!["admin".into()], identity: vec!["x-user".into()], mark: "refused".into() }
+        Meaning {
+            protected: vec!["admin".into()],
+            identity: vec!["x-user".into()],
+            refusal: "refused".into(),
+            relayed: "x-relayed".into(),
+        }
     }
 
     fn attempt(nonce: &str, answer: &str) -> Attempt {
@@ -270,10 +282,13 @@ mod tests {
 
     #[test]
     fn each_trick_counts_once() {
-        let attempts = [attempt("a", ""), attempt("b", "is refused"), attempt("c", ""), attempt("d", "")];
+        let relayed = "HTTP/1.1 404 x\r\nx-relayed: 1\r\n";
+        let attempts = [("a", ""), ("b", "is refused"), ("c", ""), ("d", ""), ("e", relayed)];
+        let attempts = attempts.map(|(nonce, answer)| attempt(nonce, answer));
         let arrivals = [nonce("public", "a"), nonce("public", "a"), nonce("public", "b"), nonce("admin", "cp")];
         let counts = judge(&attempts, &arrivals, &meaning()).counts[&Family::Query];
-        let wanted = Counts { sent: 4, by_authorizer: 1, elsewhere: 1, open: 1, permitted: 1, bypassed: 0 };
+        let wanted =
+            Counts { sent: 5, by_authorizer: 1, by_proxy: 1, by_upstream: 1, open: 1, permitted: 1, bypassed: 0 };
         assert_eq!(counts, wanted);
     }
 }

@@ -1,5 +1,7 @@
 //! What came back on a connection, whatever it was.
 
+use super::http2;
+
 /// Bytes read from one connection at most: nobody who is tested makes the suite keep more.
 pub(super) const MOST_BYTES: usize = 1 << 20;
 
@@ -15,7 +17,18 @@ pub(super) struct Reply {
 impl Reply {
     /// Whether the text occurs in it.
     pub(super) fn contains(&self, text: &str) -> bool {
-        !text.is_empty() && self.bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        self.holds(text.as_bytes())
+    }
+
+    /// Whether there is a header of this name, in lower case, in one of the answers.
+    pub(super) fn has_header(&self, name: &str) -> bool {
+        !name.is_empty()
+            && (self.holds(format!("\n{name}:").as_bytes())
+                || http2::huffman(name).is_some_and(|coded| self.statuses.contains(&0) && self.holds(&coded)))
+    }
+
+    fn holds(&self, wanted: &[u8]) -> bool {
+        !wanted.is_empty() && self.bytes.windows(wanted.len()).any(|window| window.eq_ignore_ascii_case(wanted))
     }
 
     /// For people.
@@ -25,5 +38,18 @@ impl Reply {
             [] => "no answer".to_owned(),
             statuses => format!("answered {}", statuses.iter().map(status).collect::<Vec<_>>().join(", ")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reply;
+
+    #[test]
+    fn headers_are_found_in_both_versions() {
+        let plain = Reply { statuses: vec![200], bytes: b"HTTP/1.1 200 OK\r\nNo-Cache: x\r\n\r\nx-y: z".to_vec() };
+        assert!(plain.has_header("no-cache") && !plain.has_header("cache"));
+        let coded = Reply { statuses: vec![0], bytes: vec![1, 0xa8, 0xeb, 0x10, 0x64, 0x9c, 0xbf, 2] };
+        assert!(coded.has_header("no-cache") && !coded.has_header("custom-key") && !coded.has_header(""));
     }
 }

@@ -139,7 +139,7 @@ impl Run<'_> {
                 looks = looks.saturating_add(1);
                 if looks > LOOKS
                     || reply.statuses.is_empty()
-                    || looks > 3 && reply.contains(&self.settings.meaning.mark)
+                    || looks > 3 && reply.contains(&self.settings.meaning.refusal)
                 {
                     let (control, resource) = (control.name.clone(), control.resource.to_owned());
                     return Err(Unfit::Control { control, resource, seen: reply.shown() });

@@ -19,9 +19,20 @@ mod envoy_process;
 #[expect(dead_code, reason = "runs without standard input")]
 mod program;
 
+#[path = "../support/proxy_process.rs"]
+mod proxy_process;
+#[path = "../support/raw_http.rs"]
+#[expect(dead_code, reason = "the suite has a client of its own")]
+mod raw_http;
+#[path = "../support/upstream.rs"]
+#[expect(dead_code, reason = "the suite has servers of its own")]
+mod upstream;
+
 mod naive;
 mod others;
 mod ours;
+mod page;
+mod proxies;
 mod suite;
 mod upstreams;
 

@@ -1,10 +1,12 @@
-//! What the same requests do not show of proxies that ask over HTTP: upgrades, a policy that the proxy names, a Unix
-//! socket, and an Entrance that does not answer.
+//! What the same requests do not show of proxies that ask over HTTP: bodies, upgrades, a policy that the proxy names, a
+//! Unix socket, and an Entrance that does not answer.
+
+use entrance::emulator::MintRequest;
 
 use crate::children::{port, scratch};
 use crate::edge::Edge;
 use crate::proxy_process::{Kind, Neighbours, Proxy, Slip};
-use crate::raw_http::{Ask, http1};
+use crate::raw_http::{Ask, Wire, http1, probe};
 use crate::stack::{Ground, Link, ORDERS};
 
 const HOST: &str = "same.example.com";
@@ -12,6 +14,30 @@ const KINDS: [Kind; 3] = [Kind::Traefik, Kind::Nginx, Kind::Caddy];
 
 fn read(edge: &Edge) -> Ask {
     Ask::get(HOST, "/orders/7").bearer(&edge.ground.emulator.mint(&super::bob()).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_goes_to_the_api_alone_and_whole() {
+    let bodies = [("content-length", "5", "hello"), ("transfer-encoding", "chunked", "5\r\nhello\r\n0\r\n\r\n")];
+    for kind in [None, Some(Kind::Traefik), Some(Kind::Nginx), Some(Kind::Caddy)] {
+        let edge = Edge::start(kind).await;
+        let admin = MintRequest { user: Some("ada".into()), ..MintRequest::default() };
+        let admin = edge.ground.emulator.mint(&admin).unwrap();
+        for (name, value, body) in bodies {
+            let ask = Ask::new("POST", HOST, "/orders").bearer(&admin).header(name, value);
+            let bytes = [ask.bytes(), body.into()].concat();
+            let answer = Wire::connect(edge.proxy.address()).await.send(&bytes).await.unwrap();
+            assert_eq!(answer.outcome(), "200", "{kind:?} {name}");
+            let received = edge.ground.upstream.received(&ask.probe);
+            assert_eq!(received.len(), 1, "{kind:?} {name}");
+            assert!(String::from_utf8_lossy(&received[0].body).contains("hello"), "{kind:?} {name}: {received:?}");
+            let refused = Ask { probe: probe(), headers: vec![(name.into(), value.into())], ..ask };
+            let bytes = [refused.bytes(), body.into()].concat();
+            let answer = Wire::connect(edge.proxy.address()).await.send(&bytes).await.unwrap();
+            assert_eq!(answer.outcome(), "401 token_missing", "{kind:?} {name}");
+            assert!(edge.ground.upstream.received(&refused.probe).is_empty(), "{kind:?} {name}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,3 +71,13 @@ async fn of_nginx() {
 async fn of_caddy() {
     all((Some(Kind::Caddy), "caddy"), &CADDY).await;
 }
+
+/// A door that stands open without Entrance is found.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_envoy_without_entrance() {
+    let edge = Edge::careless(None, &[("failure_mode_allow: false", "failure_mode_allow: true")]).await;
+    edge.entrance.process.signal("KILL");
+    edge.entrance.process.end().await;
+    let open = edge.way(&edge.entrance.audit_log()).open_doors().await;
+    assert!(open.iter().any(|door| door.starts_with("no token for a protected path: 200")), "{open:#?}");
+}

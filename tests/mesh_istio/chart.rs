@@ -4,7 +4,7 @@ use entrance::files::yaml;
 use serde_json::Value;
 
 use crate::api_server::ADMIN;
-use crate::helm::{Helm, object, objects};
+use crate::helm::{Helm, object, objects, root};
 use crate::objects::Objects;
 use crate::plane::documents;
 use crate::private_network::inside;
@@ -31,6 +31,27 @@ fn istio_accepts_what_the_chart_renders() {
         kinds.sort();
         kinds.dedup();
         assert_eq!(kinds, ["AuthorizationPolicy", "DestinationRule", "PeerAuthentication", "ServiceEntry"]);
+    });
+}
+
+/// The YAML of the page.
+fn blocks() -> Vec<Value> {
+    let page = std::fs::read_to_string(root().join("docs/istio.md")).unwrap();
+    let blocks = page.split("```yaml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0);
+    blocks.map(|block| yaml::parse(block.as_bytes()).unwrap().remove(0).body).collect()
+}
+
+#[test]
+fn istio_accepts_what_the_page_shows() {
+    inside(async || {
+        let world = World::shared().await;
+        let client = world.plane.server.client(ADMIN).await;
+        let to = Objects { client: &client, namespace: "shop", manager: "page", dry_run: true };
+        let blocks = blocks();
+        assert!(blocks.len() >= 4, "{blocks:#?}");
+        for block in blocks {
+            to.apply(&block).await.unwrap_or_else(|error| panic!("{error}: {block:#}"));
+        }
     });
 }
 

@@ -24,6 +24,7 @@ mod helm;
 mod injector;
 mod meshed;
 mod modes;
+mod mutual;
 #[path = "../support/objects.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod objects;

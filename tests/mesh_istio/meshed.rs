@@ -54,6 +54,31 @@ fn while_entrance_is_stopped_nothing_gets_through() {
 }
 
 #[test]
+fn while_istiod_is_away_proxies_go_on_asking() {
+    inside(async || {
+        let world = World::shared().await;
+        let _alone = world.running.write().await;
+        for mode in &world.modes {
+            world.becomes(mode.at(), &world.allowed(), "200").await;
+        }
+        world.plane.stop().await;
+        let policy = documents("examples/orders/policy.yaml").remove(0);
+        let mut closed = policy.clone();
+        closed["spec"]["deny"] = json!([{"callers": "Any"}]);
+        for (applied, outcome) in [(&closed, "403 deny_entry_matched"), (&policy, "200")] {
+            world.plane.apply(applied).await;
+            for mode in &world.modes {
+                assert_eq!(world.ask(mode.address, &Ask::get(HOST, "/orders/7")).await, "401 token_missing");
+                world.becomes(mode.at(), &world.allowed(), outcome).await;
+            }
+        }
+        world.plane.resume().await;
+        // They have its configuration again.
+        let _edge = Edge::new("after", |_| {}).await;
+    });
+}
+
+#[test]
 fn what_is_applied_to_the_api_server_counts_in_every_mode() {
     inside(async || {
         let world = World::shared().await;

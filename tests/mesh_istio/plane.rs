@@ -1,13 +1,14 @@
 //! A real istiod, with the API server of the test binary behind it, and the mesh configuration of the examples.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use entrance::files::yaml;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::runtime::{conditions, wait::await_condition};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use crate::api_server::{ADMIN, ApiServer, binary};
 use crate::children::{Process, port, scratch, until};
@@ -38,7 +39,9 @@ pub(crate) struct Plane {
     /// Where they get their certificates.
     pub(crate) secrets: Secrets,
     http: SocketAddr,
-    process: Process,
+    directory: PathBuf,
+    /// `None` while it is stopped.
+    process: Mutex<Option<Process>>,
 }
 
 /// The documents of a file of this repository.
@@ -66,6 +69,7 @@ pub(crate) fn mesh() -> Value {
     of("nobody", json!({"service": nobody}));
     of("nobody-open", json!({"service": nobody, "failOpen": true}));
     of("unknown-service", json!({"service": "unknown.entrance.internal"}));
+    of("meshed", json!({"service": "entrance-meshed.entrance.svc.cluster.local"}));
     of("patient", json!({"timeout": null}));
     config
 }
@@ -75,25 +79,10 @@ impl Plane {
     pub(crate) async fn start() -> Self {
         let server = ApiServer::shared().await;
         let client = server.client(ADMIN).await;
-        let [xds, http, monitoring] = [port(), port(), port()];
-        let directory = scratch("istiod");
-        let mut command = Command::new(binary("pilot-discovery"));
-        command.env_clear().envs(SETTINGS).current_dir(&directory);
-        command.arg("discovery").arg("--kubeconfig").arg(server.kubeconfig(ADMIN));
-        // Files that are not there: it reads its configuration from the ConfigMap.
-        command.args(["--meshConfig", "absent", "--networksConfig", "absent"]);
-        let flags = [("--grpcAddr", xds), ("--httpAddr", http), ("--monitoringAddr", monitoring)];
-        for (flag, address) in flags {
-            command.arg(flag).arg(address.to_string());
-        }
-        command.args(["--httpsAddr", "", "--secureGRPCAddr", "", "--ctrlz_port", "0"]);
         prepare(&client).await;
-        let injector = ["-s", "templates/istiod-injector-configmap.yaml", "-n", "istio-system"];
-        let injector = [&["template", "istiod", ".tools/istio/chart"], &injector[..]].concat();
-        let injector = objects(&Helm::offline().prints(&injector)).remove(0);
-        Objects { client: &client, namespace: "", manager: "test", dry_run: false }.apply(&injector).await.unwrap();
-        let process = Process::start(command, &directory.join("istiod.log"));
-        let plane = Self { server, client, xds, secrets: Secrets::start().await, http, process };
+        let [xds, http] = [port(), port()];
+        let (secrets, directory) = (Secrets::start().await, scratch("istiod"));
+        let plane = Self { server, client, xds, secrets, http, directory, process: Mutex::default() };
         plane.configure(mesh()).await;
         // mTLS needs certificates, which nobody hands out here.
         plane
@@ -102,12 +91,36 @@ impl Plane {
                 "metadata": {"name": "default", "namespace": "istio-system"}, "spec": {"mtls": {"mode": "DISABLE"}}
             }))
             .await;
+        let injector = ["-s", "templates/istiod-injector-configmap.yaml", "-n", "istio-system"];
+        let injector = [&["template", "istiod", ".tools/istio/chart"], &injector[..]].concat();
+        plane.apply(&objects(&Helm::offline().prints(&injector))[0]).await;
+        plane.resume().await;
+        plane
+    }
+
+    /// Starts istiod where it was before.
+    pub(crate) async fn resume(&self) {
+        let mut command = Command::new(binary("pilot-discovery"));
+        command.env_clear().envs(SETTINGS).current_dir(&self.directory);
+        command.arg("discovery").arg("--kubeconfig").arg(self.server.kubeconfig(ADMIN));
+        // Files that are not there: it reads its configuration from the ConfigMap.
+        command.args(["--meshConfig", "absent", "--networksConfig", "absent"]);
+        for (flag, address) in [("--grpcAddr", self.xds), ("--httpAddr", self.http), ("--monitoringAddr", port())] {
+            command.arg(flag).arg(address.to_string());
+        }
+        command.args(["--httpsAddr", "", "--secureGRPCAddr", "", "--ctrlz_port", "0"]);
+        let process = Process::start(command, &self.directory.join("istiod.log"));
         until("istiod is ready", async || {
-            assert!(plane.process.ended().is_none(), "istiod ended:\n{}", plane.process.said());
-            text(plane.http, "/ready").await.filter(String::is_empty)
+            assert!(process.ended().is_none(), "istiod ended:\n{}", process.said());
+            text(self.http, "/ready").await.filter(String::is_empty)
         })
         .await;
-        plane
+        *self.process.lock().await = Some(process);
+    }
+
+    /// Ends istiod, without a word.
+    pub(crate) async fn stop(&self) {
+        self.process.lock().await.take();
     }
 
     fn objects(&self) -> Objects<'_> {

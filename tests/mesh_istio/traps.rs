@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::children::until;
 use crate::edge::Edge;
 use crate::modes::{gateway_pod, hostname, kind};
 use crate::plane::{documents, mesh};
@@ -209,5 +210,38 @@ fn a_gateway_whose_pods_lack_their_label_is_not_what_a_policy_targets() {
         let label = json!({"metadata": {"labels": {"gateway.networking.k8s.io/gateway-name": "edge"}}});
         world.plane.merge(&pod, ("", &label)).await;
         world.becomes(at, &protected(), "401 token_missing").await;
+    });
+}
+
+/// ztunnel would have to ask, and cannot.
+#[test]
+fn a_waypoint_does_what_policies_say_that_target_it_and_nothing_that_selects_pods() {
+    inside(async || {
+        let world = World::shared().await;
+        let _alone = world.running.write().await;
+        let waypoint = world.modes.iter().find(|mode| mode.name == "ambient waypoint").unwrap();
+        world.becomes(waypoint.at(), &protected(), "401 token_missing").await;
+        let policy = kind(&mut documents("examples/istio/waypoint.yaml"), "AuthorizationPolicy").clone();
+        let service = json!([{"group": "", "kind": "Service", "name": "reports"}]);
+        let with = |target: (&str, Value)| {
+            let mut policy = policy.clone();
+            policy["spec"].as_object_mut().unwrap().remove("targetRefs");
+            policy["spec"][target.0] = target.1;
+            policy
+        };
+        let selecting = with(("selector", json!({"matchLabels": {"app": "reports"}})));
+        world.plane.apply(&selecting).await;
+        world.becomes(waypoint.at(), &protected(), "200").await;
+        let found = waypoint.proxy.doctor().await;
+        assert!(found.iter().any(|found| found.starts_with("no-check")), "{found:#?}");
+        until("the policy says so", async || {
+            let status = world.plane.read(&selecting).await?["status"].to_string();
+            status.contains("UnsupportedValue").then_some(())
+        })
+        .await;
+        world.plane.apply(&with(("targetRefs", service))).await;
+        world.becomes(waypoint.at(), &protected(), "401 token_missing").await;
+        world.plane.apply(&policy).await;
+        world.becomes(waypoint.at(), &protected(), "401 token_missing").await;
     });
 }

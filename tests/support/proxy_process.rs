@@ -10,7 +10,7 @@ use crate::children::{Process, port, scratch, until};
 use crate::raw_http::{Ask, Wire};
 
 /// Which one.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Traefik,
     Nginx,

@@ -39,6 +39,10 @@ pub(in crate::cli) struct BypassArgs {
     /// A text in the bodies of the authorizer's refusals and nowhere else: they are counted apart then.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(in crate::cli) refusal: String,
+    /// A header that the proxy puts on answers of the upstream and on no others: what the upstream's server refused is
+    /// counted apart from what the proxy did.
+    #[arg(long, value_name = "NAME", default_value = "x-envoy-upstream-service-time")]
+    pub(in crate::cli) relayed_header: String,
     /// Speak HTTP/1 only.
     #[arg(long)]
     pub(in crate::cli) http1: bool,

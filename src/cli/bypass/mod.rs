@@ -56,7 +56,12 @@ fn settings(args: &BypassArgs) -> Result<Settings, UsageError> {
         report: report(args.report.as_deref().unwrap_or_default())?,
         grounds,
         open: args.open.name.clone(),
-        meaning: Meaning { protected, identity: args.identity_header.clone(), mark: args.refusal.clone() },
+        meaning: Meaning {
+            protected,
+            identity: args.identity_header.clone(),
+            refusal: args.refusal.clone(),
+            relayed: args.relayed_header.to_ascii_lowercase(),
+        },
         families: families(&args.family)?,
         http2: !args.http1,
         patience: Duration::from_millis(args.timeout),

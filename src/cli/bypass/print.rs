@@ -38,7 +38,10 @@ fn text(verdict: &Verdict, settings: &Settings) {
         }
         Out.line("");
     }
-    Out.line(&row("family", ["sent", "authorizer", "elsewhere", "open", "permitted", "bypassed"].map(str::to_owned)));
+    Out.line(&row(
+        "family",
+        ["sent", "proxy", "authorizer", "upstream", "open", "permitted", "bypassed"].map(str::to_owned),
+    ));
     for (family, counts) in &verdict.counts {
         Out.line(&row(family.id(), columns(*counts).map(|(_, count)| count.to_string())));
     }
@@ -47,17 +50,18 @@ fn text(verdict: &Verdict, settings: &Settings) {
     Out.line(&format!("\n{} bypasses with {} tricks", verdict.findings.len(), total.sent));
 }
 
-fn row(first: &str, rest: [String; 6]) -> String {
+fn row(first: &str, rest: [String; 7]) -> String {
     let rest: String = rest.iter().map(|cell| format!("{cell:>11}")).collect();
     format!("{first:<16}{rest}")
 }
 
-fn columns(counts: Counts) -> [(&'static str, usize); 6] {
-    let Counts { sent, by_authorizer, elsewhere, open, permitted, bypassed } = counts;
+fn columns(counts: Counts) -> [(&'static str, usize); 7] {
+    let Counts { sent, by_authorizer, by_proxy, by_upstream, open, permitted, bypassed } = counts;
     [
         ("sent", sent),
+        ("refused_by_proxy", by_proxy),
         ("refused_by_authorizer", by_authorizer),
-        ("refused_elsewhere", elsewhere),
+        ("refused_by_upstream", by_upstream),
         ("reached_open", open),
         ("permitted_only", permitted),
         ("bypassed", bypassed),
@@ -68,7 +72,8 @@ fn total(verdict: &Verdict) -> Counts {
     let add = |all: Counts, one: &Counts| Counts {
         sent: all.sent.saturating_add(one.sent),
         by_authorizer: all.by_authorizer.saturating_add(one.by_authorizer),
-        elsewhere: all.elsewhere.saturating_add(one.elsewhere),
+        by_proxy: all.by_proxy.saturating_add(one.by_proxy),
+        by_upstream: all.by_upstream.saturating_add(one.by_upstream),
         open: all.open.saturating_add(one.open),
         permitted: all.permitted.saturating_add(one.permitted),
         bypassed: all.bypassed.saturating_add(one.bypassed),
