@@ -204,7 +204,7 @@ fn concrete(template: &str) -> String {
 /// What a fault takes along.
 #[derive(Debug, PartialEq, Eq)]
 enum Damage {
-    /// Nothing here: the host is somebody else's, or a target gives none.
+    /// Nothing here: the host is somebody else's, a target gives none, or a proxy does not ask.
     Elsewhere,
     /// One route.
     Route(usize),
@@ -220,7 +220,7 @@ fn damage(fault: &Fault) -> Damage {
     let steps: Vec<String> = fault.path.steps().iter().map(step).collect();
     let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
     match (&fault.about, steps.as_slice()) {
-        (About::Target | About::Host { .. }, _) => Damage::Elsewhere,
+        (About::Target | About::Host { .. } | About::Bypass, _) => Damage::Elsewhere,
         (About::Invalid | About::Reference, steps) => invalid(steps),
     }
 }
