@@ -27,15 +27,6 @@ mod raw_http;
 #[expect(dead_code, reason = "upstreams are real servers here")]
 mod upstream;
 
-#[path = "../support/proxy_process.rs"]
-mod proxy_process;
-#[path = "../support/raw_http.rs"]
-#[expect(dead_code, reason = "the suite has a client of its own")]
-mod raw_http;
-#[path = "../support/upstream.rs"]
-#[expect(dead_code, reason = "the suite has servers of its own")]
-mod upstream;
-
 mod naive;
 mod others;
 mod ours;
