@@ -28,6 +28,11 @@ async fn a_sidecar_gets_its_namespace_and_what_its_labels_match_and_nothing_else
         policy("shop", "carts", Some(("app", "carts"))),
         policy("billing", "bills", None),
         application("billing", "bills-api"),
+        // what only statuses rest on is nobody's
+        scene::object(serde_json::json!({
+            "apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "SecurityPolicy",
+            "metadata": {"namespace": "shop", "name": "cors"}, "spec": {},
+        })),
     ]);
     let mut client = scene.client("shop:app=orders").await;
     let wanted =

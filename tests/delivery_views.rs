@@ -3,6 +3,7 @@
 #![expect(clippy::indexing_slicing, reason = "the policies have these members")]
 
 #[path = "support/attached_world.rs"]
+#[expect(dead_code, reason = "what leads past a policy is no rule")]
 mod attached_world;
 
 use std::collections::BTreeMap;

@@ -131,7 +131,7 @@ fn what_is_wrong_with_a_file_is_told_where_it_stands() {
         ("apiVersion: v1\nkind: List".into(), &["x.yaml:1:1: items: must be a list of resources"]),
         ("apiVersion: v1\nkind: List\nitems: {a: b}".into(), &["x.yaml:3:1: items: must be a list of resources"]),
         (
-            "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Secret}, {kind: 7}]".into(),
+            "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Ingress}, {kind: 7}]".into(),
             &["x.yaml:3:42: apiVersion: is missing"],
         ),
         (

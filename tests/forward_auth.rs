@@ -244,7 +244,7 @@ fn what_is_missing_repeated_aliased_or_contradictory_is_refused_and_said() {
         let house = house().await;
         let reader = house.token("bob");
         for dialect in DIALECTS {
-            let good = Told::new(dialect, READ).bearer(&reader);
+            let good = Told::new(dialect, READ).bearer(&reader).line("x-request-id: joined-by-this");
             assert_eq!(good.outcome(house).await, "200");
             let bad = if dialect == "nginx" { 403 } else { 400 };
             for (why, change) in refused(dialect) {
@@ -254,6 +254,7 @@ fn what_is_missing_repeated_aliased_or_contradictory_is_refused_and_said() {
                 let decision = answer.json()["decision_id"].as_str().unwrap().to_owned();
                 let record = house.entrance.audited(&decision).await;
                 assert!(record.to_string().contains(why), "{dialect}: {why} in {record}");
+                assert!(record.to_string().contains("joined-by-this"), "{record}");
             }
         }
     });

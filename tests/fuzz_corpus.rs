@@ -189,6 +189,8 @@ fn what_is_genuine_and_sound_gets_through() {
     }
     // GET with each of two tokens on /healthz, GET with the user's on an order, POST with the workload's on a job
     assert_eq!(entries::resources::permits(&read("resources", "sound")), 4);
+    assert_eq!(entries::resources::permits(&read("resources", "attached")), 4);
+    assert_eq!(entries::resources::permits(&read("resources", "attached-to-nothing")), 0);
     assert_eq!(entries::resources::permits(&read("resources", "broken-entry")), 3);
     assert_eq!(entries::resources::permits(&read("resources", "broken-host")), 0);
 }

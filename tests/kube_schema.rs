@@ -204,7 +204,7 @@ async fn kubectl_shows_the_columns_of_the_whole_category() {
     let rows: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
     for columns in [
         &["NAME", "CLIENT", "ACCEPTED", "KEYS", "AGE"][..],
-        &["NAME", "APPLICATION", "HOSTS", "MODE", "ACCEPTED", "PROGRAMMED", "AGE"],
+        &["NAME", "APPLICATION", "HOSTS", "TARGET", "MODE", "ACCEPTED", "PROGRAMMED", "AGE"],
         &["NAME", "POLICY", "ROLES", "PHASE", "LEFT", "EXPIRES", "AGE"],
         &["NAME", "APPLICATION", "ISSUED", "BEFORE", "PHASE", "LEFT", "AGE"],
     ] {

@@ -6,8 +6,9 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use entrance::api::compile::{Compiled, Compiler, Settings};
-use entrance::api::fault::{Fault, Step};
+use entrance::api::fault::{About, Fault, Step};
 use entrance::api::object::{Kind, Object, Resources};
+use entrance::api::target;
 use entrance::authorize::Authorizer;
 use entrance::authorize::ports::Decide;
 use entrance::authorize::world::World;
@@ -61,6 +62,12 @@ pub const WORDS: &[&str] = &[
     "\n",
     "\"maxSessionAge\":\"8h\"",
     "\"authContexts\":[\"c1\"]",
+    "\"targetRefs\":[",
+    "{\"group\":\"gateway.networking.k8s.io\",\"kind\":\"HTTPRoute\",\"name\":\"orders\"}",
+    "{\"group\":\"\",\"kind\":\"Service\",\"name\":\"orders\"}",
+    "\"hostnames\":[",
+    "\"parentRefs\":[",
+    "\"sectionName\":\"",
 ];
 
 /// The target.
@@ -169,6 +176,10 @@ fn probes(all: &Resources) -> BTreeSet<Probe> {
             paths.extend(route.get("path").and_then(Value::as_str).map(concrete));
         }
     }
+    for route in all.of(Kind::HttpRoute) {
+        let named = texts(route.body().get("spec").and_then(|spec| spec.get("hostnames")));
+        hosts.extend(named.iter().filter_map(Value::as_str).map(|host| host.replace('*', "a")));
+    }
     let mut probes = BTreeSet::new();
     for host in hosts.iter().take(4) {
         for path in paths.iter().take(6) {
@@ -193,7 +204,7 @@ fn concrete(template: &str) -> String {
 /// What a fault takes along.
 #[derive(Debug, PartialEq, Eq)]
 enum Damage {
-    /// Nothing here: the host is somebody else's.
+    /// Nothing here: the host is somebody else's, a target gives none, or a proxy does not ask.
     Elsewhere,
     /// One route.
     Route(usize),
@@ -208,9 +219,15 @@ enum Damage {
 fn damage(fault: &Fault) -> Damage {
     let steps: Vec<String> = fault.path.steps().iter().map(step).collect();
     let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
-    match steps.as_slice() {
-        ["spec", "hosts"] if fault.problem.contains("HostOwnedElsewhere") => Damage::Elsewhere,
-        ["spec", "hosts", ..] => Damage::Namespace,
+    match (&fault.about, steps.as_slice()) {
+        (About::Target | About::Host { .. } | About::Bypass, _) => Damage::Elsewhere,
+        (About::Invalid | About::Reference, steps) => invalid(steps),
+    }
+}
+
+fn invalid(steps: &[&str]) -> Damage {
+    match steps {
+        ["spec", "hosts" | "targetRefs", ..] => Damage::Namespace,
         ["spec", "deny" | "applicationRef", ..] => Damage::Protected,
         ["spec", "routes", _, "path"] => Damage::Whole,
         ["spec", "routes", at, ..] => at.parse().map_or(Damage::Whole, Damage::Route),
@@ -270,6 +287,11 @@ fn owner<'a>(all: &'a Resources, host: &str) -> Option<&'a str> {
         let has = |hosts: &Vec<Value>| (1..=64).contains(&hosts.len()) && hosts.iter().any(|other| *other == *host);
         spec.is_some_and(|spec| !spec.contains_key("selector")) && hosts.is_some_and(has)
     };
+    // Which hosts lead to a target is not known here.
+    let attached = |object: &Arc<Object>| !target::of(object).is_empty();
+    if all.of(Kind::AccessPolicy).any(attached) {
+        return None;
+    }
     let age = |object: &&Arc<Object>| (object.created.unwrap_or(i128::MAX), object.id.clone());
     all.of(Kind::AccessPolicy).filter(names).min_by_key(age).map(|object| &*object.id.namespace)
 }

@@ -215,7 +215,7 @@ mod tests {
 
         let first = timeout(SOON, readings.recv()).await.unwrap().unwrap();
         assert_eq!(first.library.unwrap().foreign, 0);
-        fs::write(outside.path().join("x"), "{apiVersion: v1, kind: Service}").unwrap();
+        fs::write(outside.path().join("x"), "{apiVersion: v1, kind: Secret}").unwrap();
         let second = timeout(SOON, readings.recv()).await.unwrap().unwrap();
         assert_eq!(second.library.unwrap().foreign, 1);
         shutdown.cancel();

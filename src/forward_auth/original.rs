@@ -32,8 +32,7 @@ pub(super) struct Original {
     headers: Vec<(Bytes, Bytes)>,
     policy: Option<Bytes>,
     application: Option<Bytes>,
-    source: Bytes,
-    protocol: Bytes,
+    marks: RequestFacts,
 }
 
 impl Original {
@@ -61,8 +60,7 @@ impl Original {
             headers: lines(headers, dialect.words()),
             policy,
             application,
-            source: source(headers),
-            protocol: Bytes::from_static(b"HTTP/1.1"),
+            marks: marks(headers),
         })
     }
 }
@@ -76,19 +74,12 @@ impl Incoming for Original {
 
     fn facts(&self) -> RequestFacts {
         let path = self.target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
-        let of = |wanted: &[u8]| {
-            let line = self.headers.iter().find(|(name, _)| name == wanted);
-            line.map(|(_, value)| value.clone()).unwrap_or_default()
-        };
         let host = self.host.rsplit(|byte| *byte == b'@').next().unwrap_or_default();
         RequestFacts {
             method: self.method.clone(),
             host: self.host.slice_ref(host),
             path: self.target.slice_ref(path),
-            protocol: self.protocol.clone(),
-            request_id: of(b"x-request-id"),
-            traceparent: of(b"traceparent"),
-            source: self.source.clone(),
+            ..self.marks.clone()
         }
     }
 }
@@ -175,6 +166,14 @@ fn lines(headers: &HeaderMap, words: Option<&Words>) -> Vec<(Bytes, Bytes)> {
     let bytes = |text: &[u8]| Bytes::copy_from_slice(text);
     let clients = headers.iter().filter(|(name, _)| !is_own(name));
     clients.map(|(name, value)| (bytes(name.as_str().as_bytes()), bytes(value.as_bytes()))).collect()
+}
+
+/// What logs are joined by. It says nothing of the request itself, so it counts for one that is refused unread, too.
+pub(super) fn marks(headers: &HeaderMap) -> RequestFacts {
+    let of = |name: &str| headers.get(name).map(|value| Bytes::copy_from_slice(value.as_bytes())).unwrap_or_default();
+    let (request_id, traceparent) = (of("x-request-id"), of("traceparent"));
+    let protocol = Bytes::from_static(b"HTTP/1.1");
+    RequestFacts { request_id, traceparent, source: source(headers), protocol, ..RequestFacts::default() }
 }
 
 /// The last address, which is the one that the proxy saw.

@@ -13,7 +13,6 @@ use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::authorize::decision::RequestFacts;
 use crate::authorize::ports::Decide;
 use crate::clock::Stopwatch;
 use crate::listen::http1::{self, Terms};
@@ -24,7 +23,7 @@ use crate::recorder::Recorder;
 
 use super::answer::{answer, last_resort};
 use super::dialect::Dialect;
-use super::original::Original;
+use super::original::{Original, marks};
 
 /// Longer than proxies keep an idle connection, so that it is they who close it and no question is lost.
 const IDLE: Duration = Duration::from_secs(180);
@@ -150,7 +149,7 @@ impl<D: Decide> Desk<D> {
         let watch = Stopwatch::start();
         let (asked, _) = question.into_parts();
         let decision = match Original::read(self.dialect, &asked) {
-            Err(fault) => self.recorder.refuse(Verdict::malformed(fault), (RequestFacts::default(), watch)),
+            Err(fault) => self.recorder.refuse(Verdict::malformed(fault), (marks(&asked.headers), watch)),
             Ok(original) => match self.recorder.decide_now(original, watch) {
                 Ok((decision, _)) => decision,
                 Err(undecided) => self.recorder.decide_later(undecided, self.patience).await.0,

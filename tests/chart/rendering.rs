@@ -88,6 +88,17 @@ fn a_policy_of_istio_always_has_rules_and_asks_a_provider_that_there_is() {
     }
 }
 
+#[test]
+fn the_guard_before_envoy_gateway_is_that_of_the_example() {
+    let values = r#"envoyGateway={"guard": true, "targets": [{"name": "edge", "namespace": "edge", "socket": true}]}"#;
+    let chart = objects(&Helm::offline().renders(&["--set", "mesh=envoy-gateway", "--set-json", values]));
+    let example = std::fs::read_to_string(root().join("examples/envoy-gateway/guard.yaml")).unwrap();
+    for wanted in objects(&example) {
+        let kind = wanted["kind"].as_str().unwrap();
+        assert_eq!(object(&chart, kind, "entrance-security-policies")["spec"], wanted["spec"], "{kind}");
+    }
+}
+
 /// The stand-ins for definitions of others.
 async fn definitions(server: &ApiServer) {
     let client = server.client(ADMIN).await;

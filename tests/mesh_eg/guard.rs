@@ -14,15 +14,16 @@ use super::scene::Scene;
 async fn guard(scene: &Scene) {
     for mut object in read("guard.yaml") {
         if object["kind"] == "ValidatingAdmissionPolicyBinding" {
-            let name = json!({"kubernetes.io/metadata.name": scene.namespace("shop")});
-            object["spec"]["matchResources"] = json!({"namespaceSelector": {"matchLabels": name}});
+            let names = ["shop", "edge"].map(|name| scene.namespace(name));
+            let here = json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": names});
+            object["spec"]["matchResources"] = json!({"namespaceSelector": {"matchExpressions": [here]}});
         } else {
             let rule = &mut object["spec"]["validations"][2]["expression"];
             let here = rule
                 .as_str()
                 .unwrap()
                 .replace("name) == 'entrance'", &format!("name) == '{}'", scene.namespace("entrance")));
-            *rule = json!(here);
+            *rule = json!(here.replace("'edge'", &format!("'{}'", scene.namespace("edge"))));
         }
         scene.apply(object).await;
     }
@@ -52,7 +53,9 @@ fn a_guarded_namespace_has_no_policy_that_opens_a_door() {
             (with(named.clone(), refs, json!([{"name": "entrance-gateway", "port": 9191}])), "asks another authorizer"),
             (merged, ""),
             (named.clone(), ""),
-            (with(named, refs, socket), ""),
+            (with(named, refs, socket), "asks another authorizer"),
+            (read("service.yaml").remove(0), ""),
+            (read("unix.yaml").pop().unwrap(), ""),
         ] {
             let answer = scene.dry_run(&policy).await;
             match answer {

@@ -85,10 +85,44 @@ fn gateway() -> impl Strategy<Value = Value> {
     })
 }
 
-/// An object that a policy may be attached to.
+/// A SecurityPolicy of Envoy Gateway, about a route or a Gateway, which may check or take a check away.
+pub(crate) fn guard() -> impl Strategy<Value = Value> {
+    let kind = select(vec![Kind::HttpRoute, Kind::GrpcRoute, Kind::Gateway]);
+    let section = option::weighted(0.2, select(&["one", "two"][..]));
+    let target = (kind, name(), section).prop_map(|(kind, name, section)| {
+        let mut target = json!({"group": GROUP, "kind": kind.as_str(), "name": name});
+        if let Some(section) = section {
+            target["sectionName"] = json!(section);
+        }
+        target
+    });
+    let what = (any::<bool>(), option::weighted(0.3, Just("StrategicMerge")), option::weighted(0.1, Just(json!([{}]))));
+    (namespace(), name(), collection::vec(target, 1..3), what).prop_map(|(namespace, name, targets, what)| {
+        let (checks, merges, selectors) = what;
+        let check = checks.then(|| json!({"grpc": {}}));
+        json!({
+            "apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "SecurityPolicy",
+            "metadata": {"namespace": namespace, "name": name},
+            "spec": {"targetRefs": targets, "extAuth": check, "mergeType": merges, "targetSelectors": selectors},
+        })
+    })
+}
+
+/// An object that a policy may be attached to, or that is about such an object.
 pub(crate) fn object() -> BoxedStrategy<Value> {
     let service = (namespace(), name()).prop_map(|at| of(Kind::Service, at, json!({})));
-    prop_oneof![4 => route(), 3 => gateway(), 1 => service].boxed()
+    prop_oneof![4 => route(), 3 => gateway(), 1 => service, 3 => guard()].boxed()
+}
+
+/// A Gateway with two routes on it.
+pub(crate) fn hung() -> Vec<Value> {
+    let listener =
+        json!({"name": "one", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}});
+    let route = |name: &str, host: &str| {
+        of(Kind::HttpRoute, ("a", name), json!({"parentRefs": [{"name": "g"}], "hostnames": [host]}))
+    };
+    let gateway = of(Kind::Gateway, ("a", "g"), json!({"listeners": [listener]}));
+    vec![gateway, route("r", "x.example.com"), route("s", "*.example.com")]
 }
 
 /// A policy of this name that is attached to something.

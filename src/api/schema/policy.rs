@@ -20,6 +20,7 @@ use super::status::PolicyStatus;
     category = "entrance",
     printcolumn(name = "Application", type_ = "string", json_path = ".spec.applicationRef.name"),
     printcolumn(name = "Hosts", type_ = "string", json_path = ".spec.hosts"),
+    printcolumn(name = "Target", type_ = "string", json_path = ".spec.targetRefs[0].name"),
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
     printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type==\"Accepted\")].status"),
     printcolumn(
