@@ -18,14 +18,13 @@ mod envoy_process;
 #[path = "../support/program.rs"]
 #[expect(dead_code, reason = "runs without standard input")]
 mod program;
-
 #[path = "../support/proxy_process.rs"]
 mod proxy_process;
 #[path = "../support/raw_http.rs"]
-#[expect(dead_code, reason = "the suite has a client of its own")]
+#[expect(dead_code, reason = "the suite sends by itself")]
 mod raw_http;
 #[path = "../support/upstream.rs"]
-#[expect(dead_code, reason = "the suite has servers of its own")]
+#[expect(dead_code, reason = "upstreams are real servers here")]
 mod upstream;
 
 mod naive;

@@ -26,11 +26,11 @@ pub(crate) struct Guard {
 
 impl Guard {
     pub(crate) async fn start() -> Self {
-        Self::with(Vec::new()).await
+        Self::asked(&[]).await
     }
 
-    /// Starts Entrance with further arguments.
-    pub(crate) async fn with(arguments: Vec<String>) -> Self {
+    /// With further arguments.
+    pub(crate) async fn asked(arguments: &[&str]) -> Self {
         let emulator = Emulator::start(Options { listen: port(), ..Options::default() }).await.unwrap();
         let tokens = Tokens::of(&emulator);
         let directory = scratch("entrance");
@@ -39,6 +39,7 @@ impl Guard {
         for (name, text) in POLICIES {
             std::fs::write(policies.join(name), text.replace("http://127.0.0.1:8080", emulator.base_url())).unwrap();
         }
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let settings = Settings { directory, policies, listen: port().to_string(), arguments };
         let entrance = Entrance::start(settings).await;
         entrance.ready().await;
