@@ -30,6 +30,8 @@ mod guard;
 mod helm;
 #[path = "support/objects.rs"]
 mod objects;
+#[path = "mesh_eg/past.rs"]
+mod past;
 #[path = "mesh_eg/plane.rs"]
 mod plane;
 #[path = "support/pod.rs"]
@@ -48,6 +50,9 @@ mod raw_http;
 #[path = "support/rbac.rs"]
 #[expect(dead_code, reason = "the file as it stands is tested elsewhere")]
 mod rbac;
+#[path = "support/relay.rs"]
+#[expect(dead_code, reason = "it is never cut here")]
+mod relay;
 #[path = "mesh_eg/requests.rs"]
 mod requests;
 #[path = "support/same_requests.rs"]
@@ -60,8 +65,17 @@ mod scene;
 mod server;
 #[path = "mesh_eg/sidecar.rs"]
 mod sidecar;
+#[path = "bypass/suite.rs"]
+#[expect(dead_code, reason = "not every test needs all of it")]
+mod suite;
 #[path = "mesh_eg/traps.rs"]
 mod traps;
 #[path = "support/upstream.rs"]
 #[expect(dead_code, reason = "bodies are tested elsewhere")]
 mod upstream;
+#[path = "bypass/upstreams.rs"]
+#[expect(dead_code, reason = "one of them is enough")]
+mod upstreams;
+
+/// The host of the rules that the bypass suite runs against.
+const HOST: &str = "paths.example.com";

@@ -4,6 +4,8 @@
 //! one of a route that of both, with or without an `extAuth` of its own, unless it says `mergeType`. Of two for one target the
 //! older one counts.
 //!
+//! A check that fails open is none while nobody answers, and while its policy is invalid.
+//!
 //! Only what is certain is said. A Gateway on which nobody uses `extAuth` may be guarded by something else: nothing is said of
 //! it. Nor where a policy chooses its targets by labels, which are not looked at, or where rules of a route have policies with
 //! a check, since there may be one for each.
@@ -46,6 +48,7 @@ struct Guard {
     /// It chooses targets by labels, or cannot be read.
     is_vague: bool,
     checks: bool,
+    fails_open: bool,
     merges: bool,
 }
 
@@ -64,6 +67,8 @@ enum Check<'g> {
     Untold,
     /// By this policy they are not.
     Replaced(&'g Guard),
+    /// By this policy they are, unless nobody answers.
+    FailsOpen(&'g Guard),
     Nobodys,
 }
 
@@ -162,6 +167,10 @@ fn problem(check: Check<'_>, at: &Hanging<'_>, part: &str) -> Option<String> {
         Check::Replaced(guard) => {
             Some(format!("{part}{route}, since {} of {gateway} has no `extAuth`; give it one", guard.id))
         }
+        Check::FailsOpen(guard) => Some(format!(
+            "{part}{route} while nobody answers, or if {} is invalid, since that says `failOpen: true`; leave it out",
+            guard.id
+        )),
         Check::Nobodys => Some(format!(
             "{part}{route}, which no SecurityPolicy with `extAuth` covers, unlike other routes of {gateway}; let one target \
              the Gateway"
@@ -176,8 +185,7 @@ fn of_route<'g>(guards: &'g [Guard], at: &Hanging<'_>) -> Check<'g> {
         return Check::Untold;
     }
     match own().find(|guard| guard.aims_at(at.route, None)) {
-        Some(guard) if guard.checks => Check::Made,
-        Some(guard) if !guard.merges => Check::Replaced(guard),
+        Some(guard) if guard.checks || !guard.merges => guard.check(),
         Some(_) | None => of_gateway(guards, at),
     }
 }
@@ -189,8 +197,7 @@ fn of_gateway<'g>(guards: &'g [Guard], at: &Hanging<'_>) -> Check<'g> {
     }
     let of = |section: Option<&str>| own().find(|guard| guard.aims_at(&at.gateway, section));
     match of(Some(at.listener)).or_else(|| of(None)) {
-        Some(guard) if guard.checks => Check::Made,
-        Some(guard) => Check::Replaced(guard),
+        Some(guard) => guard.check(),
         None => Check::Nobodys,
     }
 }
@@ -210,7 +217,17 @@ impl Guard {
             aims: aims.unwrap_or_default(),
             is_vague,
             checks: member("extAuth").is_some(),
+            fails_open: member("extAuth").and_then(|check| check.get("failOpen")?.as_bool()).unwrap_or_default(),
             merges: member("mergeType").is_some(),
+        }
+    }
+
+    /// What it comes to where it counts.
+    const fn check(&self) -> Check<'_> {
+        match (self.checks, self.fails_open) {
+            (false, _) => Check::Replaced(self),
+            (true, true) => Check::FailsOpen(self),
+            (true, false) => Check::Made,
         }
     }
 

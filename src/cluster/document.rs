@@ -101,7 +101,7 @@ fn kept(kind: Kind, data: &Value) -> Map<String, Value> {
             let spec = data.get("spec").unwrap_or(&Value::Null);
             let mut kept = only(spec, &["targetRef", "targetRefs", "targetSelectors", "mergeType"]);
             // Whether there is a check matters, not whom it asks.
-            kept.extend(spec.get("extAuth").map(|_| ("extAuth".to_owned(), json!({}))));
+            kept.extend(spec.get("extAuth").map(|check| ("extAuth".to_owned(), only(check, &["failOpen"]).into())));
             Map::from_iter([("spec".to_owned(), Value::Object(kept))])
         }
     }

@@ -102,7 +102,7 @@ impl Scene {
     }
 
     /// A Service, and where a controller would say that its pods are.
-    async fn service(&self, (namespace, name, port): (&str, &str, u16), at: std::net::SocketAddr) {
+    pub(crate) async fn service(&self, (namespace, name, port): (&str, &str, u16), at: std::net::SocketAddr) {
         let protocol = if port == 9191 { "grpc" } else { "http" };
         let metadata = json!({"name": name, "namespace": namespace, "labels": {"kubernetes.io/service-name": name}});
         let ports = json!([{"name": protocol, "port": port, "appProtocol": protocol}]);

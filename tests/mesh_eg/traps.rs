@@ -108,6 +108,12 @@ fn a_policy_that_fails_open_is_no_policy_while_its_service_is_missing() {
             .await;
         scene.becomes(&scene.read(), "200").await;
         assert_eq!(scene.found("no-check").await.len(), 1);
+        let _controller = scene.controller("nobody/nobody").await;
+        let failing = |policy: &Value| {
+            let bypassed = condition(policy, "Bypassed").and_then(|one| one["message"].as_str().map(str::to_owned));
+            bypassed.is_some_and(|message| message.contains("says `failOpen: true`"))
+        };
+        scene.sees(ours(), failing).await;
 
         // with a Service it is open as soon as nobody answers there
         scene.apply(gateway_policy(|check| check["failOpen"] = json!(true))).await;

@@ -96,10 +96,14 @@ pub(crate) fn guard() -> impl Strategy<Value = Value> {
         }
         target
     });
-    let what = (any::<bool>(), option::weighted(0.3, Just("StrategicMerge")), option::weighted(0.1, Just(json!([{}]))));
+    let what = (
+        option::of(any::<bool>()),
+        option::weighted(0.3, Just("StrategicMerge")),
+        option::weighted(0.1, Just(json!([{}]))),
+    );
     (namespace(), name(), collection::vec(target, 1..3), what).prop_map(|(namespace, name, targets, what)| {
         let (checks, merges, selectors) = what;
-        let check = checks.then(|| json!({"grpc": {}}));
+        let check = checks.map(|fails| json!({"failOpen": fails}));
         json!({
             "apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "SecurityPolicy",
             "metadata": {"namespace": namespace, "name": name},

@@ -15,7 +15,12 @@ pub(crate) struct Relay {
 impl Relay {
     /// A way to `target`.
     pub(crate) async fn to(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on("127.0.0.1", target).await
+    }
+
+    /// The same from another address of this machine.
+    pub(crate) async fn on(ip: &str, target: SocketAddr) -> Self {
+        let listener = TcpListener::bind((ip, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (open, is_open) = watch::channel(true);
         tokio::spawn(async move {
