@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::answers;
+use super::door::Wire;
 use super::reply::{MOST_BYTES, Reply};
 
 /// After a first answer, a second one that does not come for so long is not waited for.
@@ -19,7 +19,7 @@ pub(super) struct Part {
 }
 
 /// Sends each part when those before are answered. Never an error: a proxy that closes the connection has answered.
-pub(super) async fn converse(mut stream: TcpStream, parts: &[Part], patience: Duration) -> Reply {
+pub(super) async fn converse(mut stream: Box<dyn Wire>, parts: &[Part], patience: Duration) -> Reply {
     let mut reply = Reply::default();
     let mut wanted = 0_usize;
     let heads: Vec<bool> = parts.iter().map(|part| part.bytes.starts_with(b"HEAD ")).collect();
@@ -27,10 +27,10 @@ pub(super) async fn converse(mut stream: TcpStream, parts: &[Part], patience: Du
         wanted = wanted.saturating_add(part.answers);
         if !matches!(timeout(patience, stream.write_all(&part.bytes)).await, Ok(Ok(()))) {
             // it may have answered before it closed
-            read(&mut stream, &mut reply, (wanted, patience), &heads).await;
+            read(&mut *stream, &mut reply, (wanted, patience), &heads).await;
             break;
         }
-        if read(&mut stream, &mut reply, (wanted, patience), &heads).await == End::Closed {
+        if read(&mut *stream, &mut reply, (wanted, patience), &heads).await == End::Closed {
             break;
         }
     }
@@ -43,7 +43,7 @@ enum End {
     Closed,
 }
 
-async fn read(stream: &mut TcpStream, reply: &mut Reply, until: (usize, Duration), heads: &[bool]) -> End {
+async fn read(stream: &mut dyn Wire, reply: &mut Reply, until: (usize, Duration), heads: &[bool]) -> End {
     let (wanted, patience) = until;
     let is_head = |at: usize| heads.get(at).copied().unwrap_or(false);
     let exchange = async {

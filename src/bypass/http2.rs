@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::door::Wire;
 use super::reply::{MOST_BYTES, Reply};
 use super::script::{Filling, Script};
 use super::trick::Stream;
@@ -50,7 +50,7 @@ fn numbers() -> impl Iterator<Item = u32> {
 }
 
 /// Sends it, and reads until every stream has ended in some way.
-pub(super) async fn converse(mut connection: TcpStream, opening: &[u8], until: (usize, Duration)) -> Reply {
+pub(super) async fn converse(mut connection: Box<dyn Wire>, opening: &[u8], until: (usize, Duration)) -> Reply {
     let (streams, patience) = until;
     let mut reply = Reply::default();
     let mut open: BTreeSet<u32> = numbers().take(streams).collect();

@@ -23,6 +23,7 @@
 //! are put into requests at the last moment, and never shown.
 
 pub mod arrivals;
+pub mod door;
 pub mod family;
 pub mod judge;
 pub mod run;

@@ -1,14 +1,13 @@
 //! A run: controls, tricks, controls, and what arrived meanwhile.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::arrivals::{Arrival, Source};
+use super::door::{Door, Version};
 use super::family::Family;
 use super::judge::{self, Attempt, Meaning, Verdict};
 use super::reply::Reply;
@@ -21,12 +20,14 @@ use super::{Unfit, http1, http2, tricks};
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often it is looked at.
 const LOOKS: usize = 50;
+/// How often a control is looked for: upstreams write down a request before they answer it.
+const CONTROL_LOOKS: usize = 10;
 
 /// What is tested, and how.
 #[derive(Debug)]
 pub struct Settings {
     /// The proxy.
-    pub target: SocketAddr,
+    pub target: Door,
     /// Where the upstream tells what arrived.
     pub report: Source,
     /// What to aim at, and the name of the protected resource behind it.
@@ -106,11 +107,12 @@ impl Run<'_> {
 
     async fn send(&self, sent: &Sent, nonce: &str) -> Result<Reply, Unfit> {
         let Settings { target, tokens, patience, .. } = self.settings;
-        let unreachable = |error| Unfit::Unreachable { address: target.to_string(), error };
-        let connection = timeout(*patience, TcpStream::connect(target)).await;
-        let connection = connection.map_err(|_| unreachable(std::io::ErrorKind::TimedOut.into()))?;
-        let connection = connection.map_err(unreachable)?;
-        connection.set_nodelay(true).map_err(unreachable)?;
+        let version = match sent {
+            Sent::Http1(_) => Version::Http1,
+            Sent::Http2(_) => Version::Http2,
+        };
+        let connection = target.connect(version, *patience).await;
+        let connection = connection.map_err(|error| Unfit::Unreachable { address: target.to_string(), error })?;
         let with = Filling { tokens, nonce };
         Ok(match sent {
             Sent::Http1(steps) => {
@@ -137,10 +139,7 @@ impl Run<'_> {
             let mut looks = 0_usize;
             while !self.settings.report.read().await?.iter().any(arrived) {
                 looks = looks.saturating_add(1);
-                if looks > LOOKS
-                    || reply.statuses.is_empty()
-                    || looks > 3 && reply.contains(&self.settings.meaning.refusal)
-                {
+                if looks > CONTROL_LOOKS || reply.statuses.is_empty() {
                     let (control, resource) = (control.name.clone(), control.resource.to_owned());
                     return Err(Unfit::Control { control, resource, seen: reply.shown() });
                 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use entrance::tls::{Certificate, Pem};
 use envoy_types::ext_authz::v3::pb::{Authorization, AuthorizationServer, CheckRequest, CheckResponse};
 use envoy_types::ext_authz::v3::{CheckRequestExt as _, CheckResponseExt as _};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
@@ -115,6 +116,24 @@ impl Mind {
 fn is_admin(token: &str) -> bool {
     let payload = token.split('.').nth(1).and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
     payload.is_some_and(|payload| String::from_utf8_lossy(&payload).contains("Orders.Admin"))
+}
+
+/// TLS in front of a proxy, with a certificate for `localhost`.
+pub(crate) async fn terminate(proxy: SocketAddr, pem: &Pem) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let acceptor = Certificate::new(pem).unwrap().acceptor(&[b"h2", b"http/1.1"]).unwrap();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut client = acceptor.accept(client).await.ok()?;
+                let mut server = TcpStream::connect(proxy).await.ok()?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await.ok().map(drop)
+            });
+        }
+    });
+    address
 }
 
 /// A proxy that looks at the first request of a connection and lets everything behind it through.

@@ -4,14 +4,15 @@ use std::net::SocketAddr;
 
 use entrance::bypass::family::Family;
 use entrance::emulator::{Emulator, Options};
+use entrance::tls::Pem;
 use serde_json::Value;
 
 use crate::children::{port, runtime, scratch};
 use crate::envoy_process::{Bootstrap, Envoy};
-use crate::naive::{Mistake, Naive, relay};
+use crate::naive::{Mistake, Naive, relay, terminate};
 use crate::ours::Care;
 use crate::program::{file, run};
-use crate::suite::{Tokens, Verdict, arguments, told, verdict};
+use crate::suite::{Tokens, Verdict, arguments, told, told_by, verdict};
 use crate::upstreams::{Kind, Server};
 
 /// What each mistake is found by.
@@ -89,9 +90,11 @@ fn every_family_finds_a_mistake() {
             assert_eq!((none.code, none.caught()), (0, Vec::new()), "{:#}", none.told["findings"]);
         }
         let proxy = relay(scene.server.address, scene.tokens.permitted()).await;
-        let found = scene.verdict(proxy, &[&only(&RELAYED)[..], &["--http1"]].concat()).await;
+        // where nobody refuses, much is waited for in vain
+        let found = scene.verdict(proxy, &[&only(&RELAYED)[..], &["--http1", "--timeout", "3000"]].concat()).await;
         assert_eq!((found.code, found.caught()), (1, ids(&RELAYED)), "{:#}", found.told["families"]);
         findings_are_told(&scene).await;
+        tls_makes_no_difference(&scene).await;
         nothing_is_proved_by_what_reaches_nothing(&scene).await;
     });
 }
@@ -112,6 +115,38 @@ async fn findings_are_told(scene: &Scene) {
     assert!(ran.code == 1 && results.iter().all(|result| result["ruleId"] == "tokens"));
     let rules = sarif["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();
     assert_eq!(rules.len(), Family::ALL.len() + 1);
+}
+
+/// The same through TLS, over HTTP/1 and HTTP/2, with an authority that is given.
+async fn tls_makes_no_difference(scene: &Scene) {
+    scene.naive.make(Mistake::Hosts);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let pem = Pem { certificate: certificate.pem().into(), key: key.serialize_pem().into() };
+    let door = terminate(scene.envoy.address, &pem).await;
+    let directory = scratch("authority");
+    let authority = file(&directory, "authority.pem", &certificate.pem());
+    let other = rcgen::KeyPair::generate().unwrap();
+    let stranger = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&other).unwrap();
+    let stranger = file(&directory, "stranger.pem", &stranger.pem());
+    let nothing = file(&directory, "nothing.pem", "nothing");
+    let (url, report) = (format!("https://localhost:{}", door.port()), scene.server.report());
+    let few = only(&[Family::Host]);
+    let run =
+        async |ca: &[&str]| told_by((&url, &report), &scene.tokens, &[&few[..], ca, &["-o", "json"]].concat()).await;
+    let ran = run(&["--ca", &authority]).await;
+    let plain = scene.verdict(scene.envoy.address, &few).await;
+    let secured = Verdict { code: ran.code, told: ran.json() };
+    let found = |verdict: &Verdict| verdict.count(Family::Host.id(), "bypassed");
+    assert_eq!((secured.code, found(&secured)), (1, found(&plain)), "{}", ran.err);
+    let stranger: &[&str] = &["--ca", &stranger];
+    let nothing: &[&str] = &["--ca", &nothing];
+    let faults =
+        [(stranger, "invalid peer certificate"), (nothing, "it holds no certificate in PEM"), (&[], "with --ca")];
+    for (ca, why) in faults {
+        let ran = run(ca).await;
+        assert!(ran.code == 2 && ran.err.contains(why), "{}", ran.err);
+    }
 }
 
 /// A run that reaches nothing is not passed: it ends with 2.

@@ -34,13 +34,10 @@ pub(crate) fn settle(verdicts: &Verdicts) {
         std::fs::write(PAGE, format!("{before}{BEGIN}{fresh}{END}{after}")).unwrap();
         return;
     }
-    let (written, fresh) = (essential(written), essential(&fresh));
-    let drift: Vec<String> = written
-        .iter()
-        .zip(&fresh)
-        .filter(|(old, new)| old != new)
-        .map(|(old, new)| format!("- {old}\n+ {new}"))
-        .collect();
+    let (written, fresh): (Vec<&str>, Vec<&str>) = (written.lines().collect(), fresh.lines().collect());
+    let differ = |(old, new): &(&&str, &&str)| !same(old, new);
+    let drift = written.iter().zip(&fresh).filter(differ).map(|(old, new)| format!("- {old}\n+ {new}"));
+    let drift: Vec<String> = drift.collect();
     assert!(
         drift.is_empty() && written.len() == fresh.len(),
         "docs/bypass.md is out of date; ENTRANCE_UPDATE=1 rewrites it\n{}",
@@ -80,20 +77,39 @@ fn counts(verdict: &Verdict, family: Family) -> [u64; 6] {
     })
 }
 
-/// The lines of the part that do not change from machine to machine.
-fn essential(part: &str) -> Vec<String> {
-    let line = |line: &str| {
-        let cells: Vec<&str> = line.split(" | ").collect();
-        let numbers: Vec<u64> =
-            cells.iter().skip(2).filter_map(|cell| cell.trim_end_matches(" |").parse().ok()).collect();
-        let [sent, proxy, authorizer, upstream, reached, bypassed] = numbers[..] else { return line.to_owned() };
-        let timed = TIMED.iter().any(|family| cells[0].ends_with(family.id()));
-        let begin = format!("{} | {} | {sent} |", cells[0], cells[1]);
-        if timed {
-            format!("{begin} … | {bypassed}")
-        } else {
-            format!("{begin} {proxy} | {authorizer} | {} | {bypassed}", upstream + reached)
-        }
-    };
-    part.lines().map(line).collect()
+/// Whether two lines tell the same, but for what differs from machine to machine.
+fn same(old: &str, new: &str) -> bool {
+    let (Some((family, old_counts)), Some((other, new_counts))) = (row(old), row(new)) else { return old == new };
+    let timed = TIMED.iter().any(|timed| family.contains(timed.id()));
+    let [sent, proxy, authorizer, upstream, reached, bypassed] = old_counts;
+    let [new_sent, new_proxy, new_authorizer, new_upstream, new_reached, new_bypassed] = new_counts;
+    let settled = (authorizer, upstream + reached) == (new_authorizer, new_upstream + new_reached);
+    // a server may close a connection in the moment in which the proxy uses it again, and the proxy answers
+    let nearly = authorizer == new_authorizer && proxy.abs_diff(new_proxy) <= 2 + sent / 50;
+    family == other && (sent, bypassed) == (new_sent, new_bypassed) && (timed || settled || nearly)
+}
+
+/// Family and setting, and the counts.
+fn row(line: &str) -> Option<(String, [u64; 6])> {
+    let cells: Vec<&str> = line.trim_matches(['|', ' ']).split(" | ").collect();
+    let (names, counts) = cells.split_at_checked(2)?;
+    let counts: Vec<u64> = counts.iter().map(|cell| cell.parse().ok()).collect::<Option<_>>()?;
+    Some((names.join(", "), counts.try_into().ok()?))
+}
+
+#[test]
+fn rows_may_differ_where_machines_do() {
+    let old = "| query | careless | 9 | 3 | 2 | 1 | 3 | 0 |";
+    assert!(same(old, "| query | careless | 9 | 3 | 2 | 3 | 1 | 0 |"));
+    assert!(same(old, "| query | careless | 9 | 4 | 2 | 1 | 2 | 0 |"));
+    for other in [
+        "| query | careless | 9 | 2 | 3 | 1 | 3 | 0 |",
+        "| query | careless | 9 | 3 | 2 | 1 | 2 | 1 |",
+        "| query | careless | 9 | 6 | 2 | 0 | 1 | 0 |",
+        "| query | as shipped | 9 | 3 | 2 | 1 | 3 | 0 |",
+        "| query | 9 | what it tries |",
+    ] {
+        assert!(!same(old, other), "{other}");
+    }
+    assert!(same("| framing | careless | 9 | 3 | 2 | 1 | 3 | 0 |", "| framing | careless | 9 | 0 | 9 | 0 | 0 | 0 |"));
 }

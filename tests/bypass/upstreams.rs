@@ -46,12 +46,13 @@ impl Kind {
         });
         match self {
             Self::FastApi => command
-                .args(["--log-level", "warning", "--host", "127.0.0.1", "--port", &port, "--app-dir"])
+                .args(["--log-level", "warning", "--host", "127.0.0.1", "--port", &port])
+                .args(["--timeout-keep-alive", "75", "--app-dir"])
                 .arg(example.join("fastapi"))
                 .arg("app:app"),
             Self::Gunicorn => command
                 .args(["--log-level", "warning", "--workers", "1", "--threads", "4", "--header-map", "dangerous"])
-                .args(["--bind", &address.to_string(), "--chdir"])
+                .args(["--keep-alive", "75", "--bind", &address.to_string(), "--chdir"])
                 .arg(example.join("gunicorn"))
                 .arg("app:app"),
             Self::Nginx => {

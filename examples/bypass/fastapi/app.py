@@ -1,6 +1,8 @@
 """FastAPI on uvicorn, as an upstream of the bypass suite: it tells which requests its handlers were given.
 
-uvicorn --host 127.0.0.1 --port 8000 --app-dir examples/bypass/fastapi app:app
+uvicorn --host 127.0.0.1 --port 8000 --timeout-keep-alive 75 --app-dir examples/bypass/fastapi app:app
+
+Proxies keep connections: one that ends just when it is used again would look like a refusal.
 """
 
 import json

@@ -1,6 +1,7 @@
 """A WSGI application for gunicorn, as an upstream of the bypass suite: it tells which requests it was given.
 
-gunicorn --bind 127.0.0.1:8000 --workers 1 --threads 4 --header-map dangerous --chdir examples/bypass/gunicorn app:app
+gunicorn --bind 127.0.0.1:8000 --workers 1 --threads 4 --keep-alive 75 --header-map dangerous \\
+  --chdir examples/bypass/gunicorn app:app
 
 One worker, because what arrived is kept in memory. `--header-map dangerous` folds `x_name` and `x-name` into one header,
 as releases before 22 did and other WSGI servers do.

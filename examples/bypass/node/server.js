@@ -39,4 +39,6 @@ const server = http.createServer((request, response) => {
   response.writeHead(status, { 'content-type': 'text/plain', 'content-length': Buffer.byteLength(body) });
   response.end(body);
 });
+// Proxies keep connections: one that ends just when it is used again would look like a refusal.
+server.keepAliveTimeout = 75_000;
 server.listen(Number(process.argv[2]), '127.0.0.1');

@@ -9,9 +9,12 @@ use super::FindingsFormat;
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct BypassArgs {
-    /// The proxy to get past: `http://HOST:PORT`.
+    /// The proxy to get past: `http://HOST:PORT`, or `https://HOST:PORT` with `--ca`.
     #[arg(long, value_name = "URL", required_unless_present = "list")]
     pub(in crate::cli) target: Option<String>,
+    /// PEM file with the authorities that the proxy's certificate must come from.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) ca: Option<PathBuf>,
     /// Where the upstream behind it tells what arrived: an `http` URL, not through the proxy, or a file.
     #[arg(long, value_name = "URL|FILE", required_unless_present = "list")]
     pub(in crate::cli) report: Option<String>,

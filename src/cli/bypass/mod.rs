@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::bypass::arrivals::Source;
+use crate::bypass::door::Door;
 use crate::bypass::family::Family;
 use crate::bypass::judge::Meaning;
 use crate::bypass::run::Settings;
@@ -35,8 +36,8 @@ pub(super) fn run(args: &BypassArgs) -> Result<Outcome, UsageError> {
 }
 
 fn settings(args: &BypassArgs) -> Result<Settings, UsageError> {
-    let authority = authority("--target", args.target.as_deref().unwrap_or("http://127.0.0.1:80"))?;
-    let host = args.host.clone().unwrap_or_else(|| authority.clone());
+    let (authority, target) = door(args)?;
+    let host = args.host.clone().unwrap_or(authority);
     let tokens = tokens(args)?;
     let ground = |path: &str| Ground {
         host: host.clone(),
@@ -52,7 +53,7 @@ fn settings(args: &BypassArgs) -> Result<Settings, UsageError> {
         return Err(UsageError::new(format!("`{}` is both --open and --protected", args.open.name)));
     }
     Ok(Settings {
-        target: address(&authority)?,
+        target,
         report: report(args.report.as_deref().unwrap_or_default())?,
         grounds,
         open: args.open.name.clone(),
@@ -100,19 +101,31 @@ fn families(names: &[String]) -> Result<Vec<Family>, UsageError> {
     if names.is_empty() { Ok(Family::ALL.to_vec()) } else { names.iter().map(family).collect() }
 }
 
-/// Host and port of an `http` URL.
-fn authority(flag: &str, url: &str) -> Result<String, UsageError> {
-    let (authority, _) = parts(url).ok_or_else(|| {
-        UsageError::new(format!("{flag}: `{url}` is not `http://HOST:PORT`; give a listener without TLS"))
+/// The proxy: host and port as the URL has them, and how to get there.
+fn door(args: &BypassArgs) -> Result<(String, Door), UsageError> {
+    let url = args.target.as_deref().unwrap_or("http://127.0.0.1");
+    let secured = url.strip_prefix("https://").zip(args.ca.as_deref());
+    let parts = match secured {
+        Some((rest, _)) => parts(rest, 443),
+        None => url.strip_prefix("http://").and_then(|rest| parts(rest, 80)),
+    };
+    let (authority, _) = parts.ok_or_else(|| {
+        UsageError::new(format!("--target: `{url}` is neither `http://HOST:PORT` nor, with --ca, `https://HOST:PORT`"))
     })?;
-    Ok(authority)
+    let address = address(&authority)?;
+    let Some((_, file)) = secured else { return Ok((authority, Door::plain(address))) };
+    let failed = |why: &dyn std::fmt::Display| UsageError::new(format!("--ca: `{}`: {why}", file.display()));
+    let pem = std::fs::read(file).map_err(|error| failed(&error))?;
+    let name = authority.rsplit_once(':').map_or("", |(name, _)| name).trim_matches(['[', ']']);
+    let door = Door::with_tls(address, name, &pem).map_err(|fault| failed(&fault))?;
+    Ok((authority, door))
 }
 
-fn parts(url: &str) -> Option<(String, String)> {
-    let rest = url.strip_prefix("http://")?;
+/// Host and port, and path and query, of a URL without its scheme.
+fn parts(rest: &str, port: u16) -> Option<(String, String)> {
     let (authority, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, "/"));
     let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let authority = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+    let authority = if has_port { authority.to_owned() } else { format!("{authority}:{port}") };
     (!rest.is_empty() && !rest.starts_with('/')).then(|| (authority, path.to_owned()))
 }
 
@@ -126,7 +139,7 @@ fn report(place: &str) -> Result<Source, UsageError> {
     if place.starts_with("https://") {
         return Err(UsageError::new(format!("--report: `{place}` is neither an http URL nor a file")));
     }
-    Ok(match parts(place) {
+    Ok(match place.strip_prefix("http://").and_then(|rest| parts(rest, 80)) {
         Some((authority, target)) => Source::Http { authority, target },
         None => Source::File(place.into()),
     })
@@ -138,11 +151,11 @@ mod tests {
 
     #[test]
     fn urls_are_taken_apart() {
-        let of = |url: &str| parts(url).map(|(authority, target)| format!("{authority} {target}"));
-        assert_eq!(of("http://127.0.0.1:80").as_deref(), Some("127.0.0.1:80 /"));
-        assert_eq!(of("http://a/b?c").as_deref(), Some("a:80 /b?c"));
-        assert_eq!(of("http://[::1]:9/x").as_deref(), Some("[::1]:9 /x"));
-        for not in ["https://a", "http://", "http:///x", "a:80"] {
+        let of = |rest: &str| parts(rest, 80).map(|(authority, target)| format!("{authority} {target}"));
+        assert_eq!(of("127.0.0.1:81").as_deref(), Some("127.0.0.1:81 /"));
+        assert_eq!(of("a/b?c").as_deref(), Some("a:80 /b?c"));
+        assert_eq!(of("[::1]:9/x").as_deref(), Some("[::1]:9 /x"));
+        for not in ["", "/x"] {
             assert_eq!(of(not), None, "{not}");
         }
         assert!(report("https://a").is_err());
