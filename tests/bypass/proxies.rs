@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 
+use futures_util::future::join_all;
+
 use crate::children::{port, runtime, scratch};
 use crate::envoy_process::{Bootstrap, Envoy};
 use crate::ours::Guard;
@@ -18,22 +20,24 @@ async fn holds(kind: Option<Kind>) {
     let at = port();
     let listen = format!("{}={at}", kind.map_or("envoy", Kind::dialect));
     let guard = Guard::asked(&["--listen-http", &listen, "--http-peer", "127.0.0.0/8"]).await;
-    for server in SERVERS {
+    let (listen, guard) = (&listen, &guard);
+    join_all(SERVERS.map(async |server| {
         let server = Server::start(server).await;
         let told = match kind {
             None => {
                 let bootstrap = Bootstrap::http(at).patient().upstream(server.address);
                 let envoy = Envoy::start(bootstrap, &scratch("envoy")).await;
-                through(envoy.address, &server, &guard).await
+                through(envoy.address, &server, guard).await
             }
             Some(kind) => {
                 let neighbours = Neighbours { entrance: at, upstream: server.address };
                 let proxy = Proxy::start(kind, &neighbours, &PATIENT).await;
-                through(proxy.address, &server, &guard).await
+                through(proxy.address, &server, guard).await
             }
         };
         assert_eq!(told.code, 0, "{listen}: {:#}", told.told["findings"]);
-    }
+    }))
+    .await;
 }
 
 async fn through(target: SocketAddr, server: &Server, guard: &Guard) -> Verdict {
