@@ -16,6 +16,8 @@ fn a_gateway_with_a_policy_puts_every_request_to_entrance() {
         scene.ship("service.yaml").await;
         scene.start().await;
         scene.becomes(&scene.read(), "404").await;
+        // by the first route, which leads nowhere
+        scene.has_check().await;
         scene.ship("route.yaml").await;
         let before = scene.becomes(&scene.read(), "401 token_missing").await;
         assert!(!before.contains(&"200".to_owned()), "{before:?}");

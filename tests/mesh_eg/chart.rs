@@ -30,10 +30,12 @@ fn the_chart_renders_what_protects_a_gateway() {
         let scene = Scene::new("chart").await;
         let entrance = scene.entrance().await;
         scene.ship("gateway.yaml").await;
-        scene.delete(super::plane::read("gateway.yaml").remove(2)).await;
+        for object in super::plane::read("gateway.yaml").split_off(2) {
+            scene.delete(object).await;
+        }
         let all = rendered(&scene, &[]);
         let kinds: Vec<_> = all.iter().map(|object| object["kind"].as_str().unwrap()).collect();
-        assert_eq!(kinds, ["ClientTrafficPolicy", "ReferenceGrant", "SecurityPolicy"]);
+        assert_eq!(kinds, ["ClientTrafficPolicy", "HTTPRoute", "ReferenceGrant", "SecurityPolicy"]);
         for object in &all {
             scene.apply(object.clone()).await;
         }

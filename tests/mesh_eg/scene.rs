@@ -12,7 +12,8 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use super::api_server::ADMIN;
-use super::children::{LIMIT, port, scratch};
+use super::children::{LIMIT, port, scratch, until};
+use super::envoy_process::text;
 use super::objects::Objects;
 use super::plane::{self, Plane, read};
 use super::private_network::ADDRESS;
@@ -282,6 +283,15 @@ impl Scene {
     /// The answer to a request that a filter before the check may answer.
     pub(crate) async fn ask_unchecked(&self, ask: &Ask) -> Answer {
         http1(self.proxy().address, ask).await
+    }
+
+    /// Waits until the listener has the check of a policy, for routes to switch on.
+    pub(crate) async fn has_check(&self) {
+        until("the listener has the check", async || {
+            let dump = text(self.proxy().admin, "/config_dump?resource=dynamic_listeners").await?;
+            dump.contains("envoy.filters.http.ext_authz/securitypolicy/").then_some(())
+        })
+        .await;
     }
 
     /// Where `entrance doctor` sees routes of its Envoy that nobody checks.
