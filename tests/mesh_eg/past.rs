@@ -2,7 +2,7 @@
 //! somebody says otherwise.
 
 use entrance::files::yaml;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::children::until;
 use super::plane::read;
