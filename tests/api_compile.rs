@@ -108,6 +108,32 @@ fn take(documents: &mut Value, pointer: &str) {
     assert!(gone.is_some(), "{pointer} is not there to be dropped");
 }
 
+/// A policy must not vanish because somebody adds routes to what it guards: others would decide there.
+#[test]
+fn a_service_with_more_hosts_than_can_be_told_closes_the_namespace() {
+    let base = &yaml(include_str!("cases/targets.yaml"))["base"];
+    let mut documents = base.clone();
+    put(&mut documents, "/policy/spec/targetRefs/0", json!({"group": "", "kind": "Service", "name": "orders"}));
+    let wide = json!({"apiVersion": "entrance.dev/v1alpha1", "kind": "AccessPolicy",
+        "metadata": {"name": "wide", "namespace": "shop"}, "spec": {"applicationRef": {"name": "orders-api"},
+        "hosts": ["*.example.com"], "routes": [{"name": "all", "path": "/{*rest}", "anonymous": true}]}});
+    let route = |at: usize| {
+        let mut route = base["route"].clone();
+        let names: Vec<String> = (0..16).map(|name| format!("h{name}.r{at}.example.com")).collect();
+        put(&mut route, "/metadata/name", json!(format!("r{at}")));
+        put(&mut route, "/spec/hostnames", json!(names));
+        route
+    };
+    let answer = |routes: usize| {
+        let all = members(&documents).into_iter().map(|(_, document)| document).chain([wide.clone()]);
+        let all = all.chain((0..routes).map(route)).map(document);
+        let compiled = Compiler::default().compile(&resources(all), &Settings::default());
+        reason(&compiled.snapshot, ("GET", "orders.example.com", "/orders/7"))
+    };
+    assert_eq!(answer(10), "token_missing");
+    assert_eq!(answer(70), "policy_invalid");
+}
+
 fn check(row: &Row, compiled: &Compiled, by: &str) {
     let found: Vec<String> = compiled.faults.iter().map(ToString::to_string).collect();
     let fits = |found: &String, wanted: &String| match wanted.strip_suffix('…') {

@@ -59,7 +59,10 @@ pub(super) fn read(spec: &Node<'_, '_>, reached: Option<&[Reached]>, has_selecto
         None => Claims { hosts: listed.unwrap_or_default(), ..Claims::default() },
         Some(reached) => attached((&node, listed.as_deref()), (&targets, reached), has_selector),
     };
-    Claims { poison, ..claims }
+    let boundless = reached.into_iter().flatten().filter(|reached| reached.is_boundless);
+    let mut boundless =
+        boundless.filter_map(|reached| reached.problem.as_deref()).map(|problem| Poison(problem.into()));
+    Claims { poison: poison.or_else(|| boundless.next()), ..claims }
 }
 
 /// The sound hosts of the list.
@@ -89,8 +92,10 @@ fn attached(
     let mut claims = Claims::default();
     for (at, (item, reached)) in targets.list(&super::target::TARGETS).into_iter().flatten().zip(reached).enumerate() {
         let item = targets.item(at, item);
-        if let Some(problem) = &reached.problem {
-            item.target_fault(&**problem);
+        match &reached.problem {
+            Some(problem) if reached.is_boundless => item.fault(&**problem),
+            Some(problem) => item.target_fault(&**problem),
+            None => {}
         }
         let (mut hosts, inside) = (narrowed(&reached.hosts, listed), narrowed(&reached.inside, listed));
         if !has_selector && hosts.remove(&HostPattern::Any) {
@@ -104,18 +109,22 @@ fn attached(
         claims.hosts.extend(hosts);
         claims.inside.extend(inside);
     }
+    let all_there = reached.iter().all(|reached| reached.problem.is_none());
+    for host in listed.into_iter().flatten() {
+        let met =
+            |reached: &Reached| reached.hosts.iter().chain(&reached.inside).any(|other| host.meet(other).is_some());
+        match (reached.iter().any(met), all_there) {
+            (true, _) => {}
+            (false, true) => {
+                list.target_fault(format!("`{host}` is no host of a target, so that the policy is not enforced there"));
+            }
+            // It was said aloud, and what would say otherwise is missing: it must not fall to others meanwhile.
+            (false, false) => claims.hosts.push(host.clone()),
+        }
+    }
     for hosts in [&mut claims.hosts, &mut claims.inside] {
         hosts.sort();
         hosts.dedup();
-    }
-    if reached.iter().all(|reached| reached.problem.is_none()) {
-        for host in listed.into_iter().flatten() {
-            let met =
-                |reached: &Reached| reached.hosts.iter().chain(&reached.inside).any(|other| host.meet(other).is_some());
-            if !reached.iter().any(met) {
-                list.target_fault(format!("`{host}` is no host of a target, so that the policy is not enforced there"));
-            }
-        }
     }
     claims
 }

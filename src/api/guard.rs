@@ -72,6 +72,9 @@ enum Check<'g> {
     Nobodys,
 }
 
+/// Of what passes one policy by: more is not told.
+const MOST: usize = 8;
+
 impl Guards {
     /// Takes the policies in; `stands`: routes and Gateways are what they were.
     pub(super) fn renew(&mut self, resources: &Resources, (topology, stands): (&Topology, bool)) {
@@ -84,13 +87,13 @@ impl Guards {
         self.open = open(&self.known, topology);
     }
 
-    /// For each policy what passes it by.
+    /// For each policy what passes it by, as far as anybody would read on.
     pub(super) fn faults<'r>(&self, policies: impl Iterator<Item = &'r Arc<ReadPolicy>>) -> Vec<Fault> {
         if self.open.is_empty() {
             return Vec::new();
         }
         // Those of sidecars are not about what a Gateway does.
-        policies.filter(|read| read.selector.is_none()).flat_map(|read| self.of_policy(read)).collect()
+        policies.filter(|read| read.selector.is_none()).flat_map(|read| self.of_policy(read).take(MOST)).collect()
     }
 
     fn of_policy(&self, read: &ReadPolicy) -> impl Iterator<Item = Fault> {

@@ -46,6 +46,8 @@ pub struct ReadPolicy {
     pub policy: Arc<Policy>,
     /// The application that it refers to, if the reference itself is sound and permitted.
     pub target: Option<ObjectId>,
+    /// Its reference leads into another namespace, permitted or not.
+    pub is_abroad: bool,
     /// The hosts that it speaks for, without the broken ones.
     pub claims: Claims,
     /// Which sidecars enforce it; `None`: every gateway does.
@@ -118,8 +120,9 @@ pub(super) fn read(object: &Object, reference: &Reference<'_>, faults: Faults<'_
         poison: poison.or(of_routes),
     };
     let target = reference.target.cloned();
+    let is_abroad = super::reference::is_abroad(&spec, &object.id);
     let (policy, selector) = (Arc::new(policy), whole.selector);
-    ReadPolicy { policy, target, claims, selector, faults: faults.into_vec() }
+    ReadPolicy { policy, target, is_abroad, claims, selector, faults: faults.into_vec() }
 }
 
 /// The first fault after so many others, as the reason to deny.

@@ -40,6 +40,12 @@ pub(super) fn application(spec: &Node<'_, '_>, policy: &ObjectId, resources: &Re
     Some(target)
 }
 
+/// Whether a policy names an application of another namespace, whatever else is wrong with the reference.
+pub(super) fn is_abroad(spec: &Node<'_, '_>, policy: &ObjectId) -> bool {
+    let namespace = spec.field("applicationRef").value().and_then(|reference| reference.get("namespace"));
+    namespace.and_then(Value::as_str).is_some_and(|namespace| *namespace != *policy.namespace)
+}
+
 /// Whether a Gateway API ReferenceGrant in the target's namespace lets the policy refer to the target.
 fn granted(policy: &ObjectId, target: &ObjectId, resources: &Resources) -> bool {
     let grants = resources.of(Kind::ReferenceGrant).filter(|grant| grant.id.namespace == target.namespace);

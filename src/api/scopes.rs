@@ -69,7 +69,10 @@ impl Scopes {
     fn of_policy(&self, id: &PolicyId, scopes: &mut ByName) {
         let name: Arc<str> = id.to_string().into();
         match self.policies.get(id) {
-            Some(read) => put(scopes, name, (vec![Arc::clone(&read.policy)], read.claims.poison.clone())),
+            Some(read) => {
+                let poison = read.claims.poison.clone().filter(|_| read.policy.mode == Mode::Enforce);
+                put(scopes, name, (vec![Arc::clone(&read.policy)], poison));
+            }
             None => drop(scopes.remove(&name)),
         }
     }
@@ -98,7 +101,7 @@ impl Scopes {
 /// A policy that may have been meant for any application of its namespace closes them all: without it, what it guards
 /// would fall to the others.
 fn anywhere(read: &ReadPolicy) -> Option<Poison> {
-    let lost = read.target.is_none() && read.policy.mode == Mode::Enforce;
+    let lost = read.target.is_none() && !read.is_abroad && read.policy.mode == Mode::Enforce;
     let lost = lost.then(|| Poison(format!("the application of `{}` cannot be told", read.policy.id()).into()));
     lost.or_else(|| read.claims.poison.clone().filter(|_| read.policy.mode == Mode::Enforce))
 }

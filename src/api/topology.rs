@@ -5,8 +5,8 @@
 //! - A **Gateway** has the host names of its HTTP listeners, or of the one that is named.
 //! - A **Service** has its names inside the cluster, and the hosts of the routes of its namespace that lead to it.
 //!
-//! Nothing here opens anything: a host that comes out gets the rules of a policy, one that does not stays without any,
-//! which denies. A list that cannot be read is never taken for one that is absent, since that would mean every host.
+//! A host that comes out gets the rules of a policy; one that does not has those of other policies, or none, which denies.
+//! So what is there and cannot be told is never left out: too many hosts spoil the namespace, as a broken host does. A list that cannot be read is never taken for one that is absent, since that would mean every host.
 //! Labels of namespaces are not looked at: a listener that selects namespaces by them counts as taking a route.
 
 use std::collections::{BTreeSet, HashMap};
@@ -37,6 +37,8 @@ pub(super) struct Reached {
     pub(super) inside: BTreeSet<HostPattern>,
     /// Why there is none.
     pub(super) problem: Option<Box<str>>,
+    /// There are more than can be told apart: any of them may have been meant.
+    pub(super) is_boundless: bool,
 }
 
 /// A route on a listener.
@@ -132,9 +134,9 @@ impl Topology {
             Ok(hosts) if hosts.len() > MOST_HOSTS => {
                 let problem =
                     format!("refers to {id}, which has more than {MOST_HOSTS} hosts; list those that you mean");
-                Reached { problem: Some(problem.into()), ..Reached::default() }
+                Reached { problem: Some(problem.into()), is_boundless: true, ..Reached::default() }
             }
-            Ok(hosts) => Reached { hosts, inside, problem: None },
+            Ok(hosts) => Reached { hosts, inside, ..Reached::default() },
             Err(problem) => Reached { problem: Some(problem.into()), ..Reached::default() },
         }
     }
@@ -207,6 +209,9 @@ impl Topology {
         }
         let mut hosts = full_names(id);
         for leading in self.leading.get(id).into_iter().flatten() {
+            if hosts.len() > MOST_HOSTS {
+                break;
+            }
             if let Some(Ok(route)) = self.routes.get(leading) {
                 // A route without a host is reported where it is the target.
                 hosts.extend(self.of_route(leading, route).unwrap_or_default());

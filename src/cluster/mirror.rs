@@ -89,7 +89,12 @@ pub fn run(
         });
     }
     let (publish, published) = watch::channel(Mirrored::default());
-    tasks.spawn(keep((inbox, Store::new(kinds)), publish, clock));
+    let mut store = Store::new(kinds);
+    // Nothing is decided by these: nobody waits for them.
+    for kind in more {
+        store.concede(*kind);
+    }
+    tasks.spawn(keep((inbox, store), publish, clock));
     published
 }
 
@@ -187,7 +192,12 @@ async fn follow(
         if matches!(restart, Some(Restart::NotStreamed)) {
             return restart;
         }
-        for report in reports_of(kind, event) {
+        // What was listed stands until a list says otherwise: one refusal may be a server's that lags behind.
+        let told = match (&restart, &event) {
+            (Some(Restart::Forgotten), Err(error)) => vec![failing(kind, error)],
+            (Some(_) | None, _) => reports_of(kind, event),
+        };
+        for report in told {
             reports.send((kind, report)).await.ok()?;
         }
         if restart.is_some() {
@@ -201,6 +211,7 @@ fn restart(error: &watcher::Error, doubtful: bool) -> Option<Restart> {
     match error {
         watcher::Error::WatchStartFailed(kube::Error::Api(status)) => match status.code {
             400 | 422 if doubtful => Some(Restart::NotStreamed),
+            404 if !doubtful => Some(Restart::Forgotten),
             410 => Some(Restart::Forgotten),
             _ => None,
         },
@@ -286,11 +297,13 @@ fn reports_of(kind: Kind, event: Result<Event<DynamicObject>, watcher::Error>) -
             vec![Report::Change(Change::Begin), Report::Change(Change::Complete)]
         }
         Err(error) if !is_ours(kind) && refused(&error) == Some(403) => vec![Report::Forbidden],
-        Err(error) => {
-            tracing::warn!(code = "watch_failed", kind = kind.as_str(), %error, "trying again");
-            vec![Report::Failing]
-        }
+        Err(error) => vec![failing(kind, &error)],
     }
+}
+
+fn failing(kind: Kind, error: &watcher::Error) -> Report {
+    tracing::warn!(code = "watch_failed", kind = kind.as_str(), %error, "trying again");
+    Report::Failing
 }
 
 /// Without these nothing can be decided.

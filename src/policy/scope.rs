@@ -35,7 +35,12 @@ impl Scope {
     /// The policies, merged as those of one host are.
     #[must_use]
     pub fn table(&self) -> &HostTable {
-        self.table.get_or_init(|| Box::new(HostTable::build(self.policies.clone(), self.poison.clone())))
+        if let Some(table) = self.table.get() {
+            return table;
+        }
+        // Two who ask at once both merge, so that neither waits for the other.
+        let table = Box::new(HostTable::build(self.policies.clone(), self.poison.clone()));
+        self.table.get_or_init(|| table)
     }
 
     /// Whether somebody asked.
