@@ -5,13 +5,15 @@
 //! closes and the guard ends what is left, by id, and removes the scratch directory.
 
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
+
+use tokio::net::TcpSocket;
 
 /// Everything here takes well under a second; a loaded machine is given more.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
@@ -181,7 +183,11 @@ pub(crate) fn port() -> SocketAddr {
     loop {
         let at = (std::process::id() * 37 + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
         let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(20_000 + at).unwrap()));
-        if TcpListener::bind(address).is_ok() {
+        // Not by listening: a child that another thread has just forked would hold such a socket until it is another
+        // program, and whoever wants the port would not get it.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        if socket.bind(address).is_ok() {
             return address;
         }
     }
