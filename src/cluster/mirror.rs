@@ -148,7 +148,7 @@ enum Listing {
 enum Restart {
     /// The server does not list by watching.
     NotStreamed,
-    /// It cannot be resumed where it was.
+    /// It broke, and cannot or must not be resumed where it was.
     Forgotten,
 }
 
@@ -177,7 +177,7 @@ async fn follow(
     reports: &mpsc::Sender<(Kind, Report)>,
 ) -> Option<Restart> {
     let mut events = pin!(events(client, (kind, listing)).backoff(Pauses::default()));
-    let mut doubtful = listing == Listing::Streamed;
+    let (mut doubtful, mut listed) = (listing == Listing::Streamed, false);
     loop {
         let next = events.next();
         let event = match doubtful {
@@ -187,8 +187,9 @@ async fn follow(
             },
             false => next.await?,
         };
-        doubtful &= !matches!(event, Ok(Event::InitDone));
-        let restart = event.as_ref().err().and_then(|error| restart(error, doubtful));
+        listed |= matches!(event, Ok(Event::InitDone));
+        doubtful &= !listed;
+        let restart = event.as_ref().err().and_then(|error| restart(error, (doubtful, listed)));
         if matches!(restart, Some(Restart::NotStreamed)) {
             return restart;
         }
@@ -207,11 +208,14 @@ async fn follow(
 }
 
 /// Whether this failure of a watch needs more than another attempt. `doubtful`: nothing was listed by watching yet.
-fn restart(error: &watcher::Error, doubtful: bool) -> Option<Restart> {
+///
+/// A watch that breaks after its list is begun anew with a list. One that goes on from where it was says nothing until
+/// something changes: nobody would know that it is well again, or that the server had forgotten a kind meanwhile.
+fn restart(error: &watcher::Error, (doubtful, listed): (bool, bool)) -> Option<Restart> {
     match error {
+        _ if listed => Some(Restart::Forgotten),
         watcher::Error::WatchStartFailed(kube::Error::Api(status)) => match status.code {
             400 | 422 if doubtful => Some(Restart::NotStreamed),
-            404 if !doubtful => Some(Restart::Forgotten),
             410 => Some(Restart::Forgotten),
             _ => None,
         },
