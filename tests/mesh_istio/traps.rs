@@ -112,7 +112,9 @@ fn what_a_rule_leaves_out_is_not_asked_about() {
         holds(&some).await;
         // The mesh normalises paths before rules match them, so that there is no way around by another spelling.
         for target in ["//orders/7", "/orders//7", "/x/../orders/7", "/%6frders/7", "/x/..%2forders/7", "/orders%2F7"] {
-            assert_eq!(some.ask(&Ask::get(HOST, target)).await, "401 token_missing", "{target}");
+            // what another test told the mesh may still be on its way out
+            let world = World::shared().await;
+            world.becomes(("another spelling", some.address), &Ask::get(HOST, target), "401 token_missing").await;
         }
         assert_eq!(some.ask(&Ask::get(HOST, "/elsewhere")).await, "200");
     });
