@@ -4,7 +4,6 @@
 //! key or a person: a snapshot is policies and their origin.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
@@ -18,11 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::listen::accepted;
 use crate::listen::http1::{self, Terms};
 use crate::metrics::{Gauges, Metrics, exposition};
-
-/// Between two attempts to accept when there are no file descriptors left.
-const BREATH: Duration = Duration::from_millis(50);
 
 /// What the rest of the process tells of itself.
 pub trait Inspect: Send + Sync + 'static {
@@ -74,14 +71,9 @@ pub fn router(inspect: Arc<dyn Inspect>, metrics: Arc<Metrics>) -> Router {
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
     let connections = TaskTracker::new();
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let (stream, _) = tokio::select! {
+            accepted = accepted(|| listener.accept()) => accepted,
             () = shutdown.cancelled() => break,
-        };
-        let Ok((stream, _)) = accepted else {
-            // out of file descriptors, most likely: others need time to close some
-            tokio::time::sleep(BREATH).await;
-            continue;
         };
         let router = router.clone();
         let answer = move |request| router.clone().oneshot(request);

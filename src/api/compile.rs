@@ -17,7 +17,7 @@ use super::fault::{About, Fault, Faults, FieldPath};
 use super::grant::{self, ReadGrant};
 use super::guard::Guards;
 use super::hosts::Hosts;
-use super::memo::{Memo, same};
+use super::memo::{Memo, same, stand};
 use super::object::{Kind, Object, ObjectId, Resources};
 use super::policy::{self, ReadPolicy, Reference};
 use super::read::Node;
@@ -201,11 +201,7 @@ impl Compiler {
 
     /// Whether all grants of references are what they were.
     fn read_permissions(&mut self, resources: &Resources) -> bool {
-        let permissions: Vec<Arc<Object>> = resources.of(Kind::ReferenceGrant).cloned().collect();
-        let same = |(one, other): (&Arc<Object>, &Arc<Object>)| same(one, other);
-        let stand = permissions.len() == self.permissions.len() && permissions.iter().zip(&self.permissions).all(same);
-        self.permissions = permissions;
-        stand
+        stand(&mut self.permissions, resources.of(Kind::ReferenceGrant))
     }
 
     /// Whether the same applications are spoiled as before.

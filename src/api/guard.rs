@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use crate::policy::host::HostPattern;
 
 use super::fault::{About, Fault};
-use super::memo::same;
+use super::memo::stand;
 use super::object::{GATEWAY_GROUP, Kind, Object, ObjectId, Resources};
 use super::policy::ReadPolicy;
 use super::topology::{Hanging, Topology};
@@ -78,13 +78,9 @@ const MOST: usize = 8;
 impl Guards {
     /// Takes the policies in; `stands`: routes and Gateways are what they were.
     pub(super) fn renew(&mut self, resources: &Resources, (topology, stands): (&Topology, bool)) {
-        let objects: Vec<&Arc<Object>> = resources.of(Kind::SecurityPolicy).collect();
-        let all_stand = objects.len() == self.known.len() && objects.iter().zip(&self.known).all(|(a, b)| same(a, b));
-        if stands && all_stand {
-            return;
+        if !stand(&mut self.known, resources.of(Kind::SecurityPolicy)) || !stands {
+            self.open = open(&self.known, topology);
         }
-        self.known = objects.into_iter().cloned().collect();
-        self.open = open(&self.known, topology);
     }
 
     /// For each policy what passes it by, as far as anybody would read on.

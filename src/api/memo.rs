@@ -38,6 +38,16 @@ impl<T> Memo<T> {
     }
 }
 
+/// Takes these objects in place of those that were known; whether they are what they were.
+pub(super) fn stand<'r>(known: &mut Vec<Arc<Object>>, objects: impl Iterator<Item = &'r Arc<Object>>) -> bool {
+    let objects: Vec<&Arc<Object>> = objects.collect();
+    let stand = objects.len() == known.len() && objects.iter().zip(&*known).all(|(one, other)| same(one, other));
+    if !stand {
+        *known = objects.into_iter().cloned().collect();
+    }
+    stand
+}
+
 /// Whether two objects are one state. Most are one object.
 pub(super) fn same(one: &Arc<Object>, other: &Arc<Object>) -> bool {
     Arc::ptr_eq(one, other) || one == other

@@ -17,17 +17,13 @@ use super::policy::ReadPolicy;
 pub(super) struct Scopes {
     /// By namespace and policy.
     policies: BTreeMap<PolicyId, Arc<ReadPolicy>>,
-    /// The namespaces and applications that have to be looked at again.
-    touched: HashSet<Touched, RandomState>,
+    /// Those that came or left; the applications of their namespaces have to be looked at again, too.
+    touched: HashSet<PolicyId, RandomState>,
     published: Arc<Published>,
 }
 
-#[derive(PartialEq, Eq, Hash)]
-enum Touched {
-    Policy(PolicyId),
-    /// All applications of a namespace.
-    Namespace(Arc<str>),
-}
+/// What a scope is made of.
+type Merged = (Vec<Arc<Policy>>, Option<Poison>);
 
 impl Scopes {
     /// A policy comes.
@@ -44,9 +40,7 @@ impl Scopes {
     }
 
     fn touch(&mut self, read: &ReadPolicy) {
-        let id = read.policy.id();
-        self.touched.insert(Touched::Policy(id.clone()));
-        self.touched.insert(Touched::Namespace(Arc::clone(&id.namespace)));
+        self.touched.insert(read.policy.id().clone());
     }
 
     /// The scopes as they are now, and whether they are others than before.
@@ -55,12 +49,8 @@ impl Scopes {
         let changed = !touched.is_empty();
         if changed {
             let mut next = Published::clone(&self.published);
-            for part in touched {
-                match part {
-                    Touched::Policy(id) => self.of_policy(&id, &mut next.policies),
-                    Touched::Namespace(namespace) => self.of_namespace(&namespace, &mut next.applications),
-                }
-            }
+            touched.iter().for_each(|id| self.of_policy(id, &mut next.policies));
+            self.of_namespaces(touched.into_iter().map(|id| id.namespace).collect(), &mut next.applications);
             self.published = Arc::new(next);
         }
         (Arc::clone(&self.published), changed)
@@ -77,7 +67,16 @@ impl Scopes {
         }
     }
 
-    fn of_namespace(&self, namespace: &Arc<str>, scopes: &mut ByName) {
+    fn of_namespaces(&self, namespaces: HashSet<Arc<str>, RandomState>, scopes: &mut ByName) {
+        let mut there = BTreeMap::new();
+        namespaces.iter().for_each(|namespace| there.extend(self.of_namespace(namespace)));
+        let touched = |name: &str| name.split_once('/').is_some_and(|(namespace, _)| namespaces.contains(namespace));
+        scopes.retain(|name, _| !touched(name) || there.contains_key(name));
+        there.into_iter().for_each(|(name, policies)| put(scopes, name, policies));
+    }
+
+    /// The applications of a namespace that have policies there.
+    fn of_namespace(&self, namespace: &Arc<str>) -> impl Iterator<Item = (Arc<str>, Merged)> + use<> {
         let first = PolicyId { namespace: Arc::clone(namespace), name: "".into() };
         let own = || {
             let from = self.policies.range(first.clone()..);
@@ -91,10 +90,7 @@ impl Scopes {
                 policies.entry(name.into()).or_default().push(Arc::clone(&read.policy));
             }
         }
-        scopes.retain(|name, _| !is_in(name, namespace) || policies.contains_key(name));
-        for (name, policies) in policies {
-            put(scopes, name, (policies, poison.clone()));
-        }
+        policies.into_iter().map(move |(name, policies)| (name, (policies, poison.clone())))
     }
 }
 
@@ -106,12 +102,8 @@ fn anywhere(read: &ReadPolicy) -> Option<Poison> {
     lost.or_else(|| read.claims.poison.clone().filter(|_| read.policy.mode == Mode::Enforce))
 }
 
-fn is_in(name: &str, namespace: &str) -> bool {
-    name.strip_prefix(namespace).is_some_and(|rest| rest.starts_with('/'))
-}
-
 /// What stands stays, and what is in use is merged now instead of by the next request.
-fn put(scopes: &mut ByName, name: Arc<str>, (policies, poison): (Vec<Arc<Policy>>, Option<Poison>)) {
+fn put(scopes: &mut ByName, name: Arc<str>, (policies, poison): Merged) {
     let former = scopes.get(&name);
     if former.is_some_and(|former| former.is_of(&policies, poison.as_ref())) {
         return;

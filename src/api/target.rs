@@ -36,6 +36,17 @@ impl Target {
     }
 }
 
+/// The kinds that may be targets.
+pub(super) fn kinds() -> impl Iterator<Item = Kind> {
+    KINDS.into_iter().map(|(_, kind)| kind)
+}
+
+/// Whether resources of this kind may be targets.
+#[must_use]
+pub fn may_be(kind: Kind) -> bool {
+    kinds().any(|known| known == kind)
+}
+
 /// The targets of a policy. None if it has no such field, or a broken one.
 #[must_use]
 pub fn of(policy: &Object) -> Vec<Target> {

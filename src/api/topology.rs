@@ -6,7 +6,8 @@
 //! - A **Service** has its names inside the cluster, and the hosts of the routes of its namespace that lead to it.
 //!
 //! A host that comes out gets the rules of a policy; one that does not has those of other policies, or none, which denies.
-//! So what is there and cannot be told is never left out: too many hosts spoil the namespace, as a broken host does. A list that cannot be read is never taken for one that is absent, since that would mean every host.
+//! So what is there and cannot be told is never left out: too many hosts spoil the namespace, as a broken host does. A
+//! list that cannot be read is never taken for one that is absent, since that would mean every host.
 //! Labels of namespaces are not looked at: a listener that selects namespaces by them counts as taking a route.
 
 use std::collections::{BTreeSet, HashMap};
@@ -17,12 +18,10 @@ use foldhash::fast::RandomState;
 use crate::policy::host::HostPattern;
 
 use super::gateway::{self, Listener, Parent, Read, Route};
-use super::memo::{Memo, same};
+use super::memo::{Memo, stand};
 use super::object::{Kind, Object, ObjectId, Resources};
-use super::target::Target;
+use super::target::{self, Target};
 
-/// The kinds that targets lead to.
-const KINDS: [Kind; 4] = [Kind::HttpRoute, Kind::GrpcRoute, Kind::Gateway, Kind::Service];
 /// The domain of a cluster.
 const CLUSTER_DOMAIN: &str = "cluster.local";
 /// Hosts that one target comes to; beyond that nobody knows which were meant.
@@ -68,13 +67,9 @@ pub(super) struct Topology {
 impl Topology {
     /// Takes the objects in; whether they are what they were.
     pub(super) fn renew(&mut self, resources: &Resources) -> bool {
-        let objects: Vec<&Arc<Object>> = KINDS.into_iter().flat_map(|kind| resources.of(kind)).collect();
-        let stand =
-            objects.len() == self.known.len() && objects.iter().zip(&self.known).all(|(one, other)| same(one, other));
-        if stand {
+        if stand(&mut self.known, target::kinds().flat_map(|kind| resources.of(kind))) {
             return true;
         }
-        self.known = objects.into_iter().cloned().collect();
         self.routes.renew(resources.of(Kind::HttpRoute).chain(resources.of(Kind::GrpcRoute)), gateway::route);
         self.gateways.renew(resources.of(Kind::Gateway), gateway::listeners);
         self.services = resources.of(Kind::Service).map(|service| service.id.clone()).collect();

@@ -157,6 +157,15 @@ pub struct RequestFacts {
 }
 
 impl RequestFacts {
+    /// The same about this request. The query is left out, and user information before the host: tokens, names and
+    /// passwords end up there.
+    #[must_use]
+    pub fn about(self, method: &Bytes, authority: &Bytes, target: &Bytes) -> Self {
+        let start = authority.iter().rposition(|byte| *byte == b'@').map_or(0, |at| at.saturating_add(1));
+        let end = target.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(target.len());
+        Self { method: method.clone(), host: authority.slice(start..), path: target.slice(..end), ..self }
+    }
+
     /// The same in memory of its own, each cut to a byte more than is shown. A log keeps thousands of these, and a slice
     /// would keep the whole message of a stranger, token and all.
     #[must_use]

@@ -3,10 +3,15 @@
 use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Inspect};
+use crate::metrics::Metrics;
 
 use super::UsageError;
 
@@ -45,6 +50,15 @@ impl Serving {
     /// Answers one more.
     pub(super) fn spawn(&mut self, serving: impl Future<Output = Result<(), String>> + Send + 'static) {
         self.0.spawn(serving);
+    }
+
+    /// Answers the admin port until `stop`, for a process that decides nothing.
+    pub(super) fn admin(&mut self, listener: TcpListener, (inspect, stop): (Arc<dyn Inspect>, CancellationToken)) {
+        let router = admin::router(inspect, Arc::new(Metrics::default()));
+        self.spawn(async move {
+            admin::serve(listener, router, stop).await;
+            Ok(())
+        });
     }
 
     /// Waits until one is no longer answered, and tells why.

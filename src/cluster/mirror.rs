@@ -177,8 +177,9 @@ async fn follow(
     reports: &mpsc::Sender<(Kind, Report)>,
 ) -> Option<Restart> {
     let mut events = pin!(events(client, (kind, listing)).backoff(Pauses::default()));
-    let (mut doubtful, mut listed) = (listing == Listing::Streamed, false);
+    let mut listed = false;
     loop {
+        let doubtful = listing == Listing::Streamed && !listed;
         let next = events.next();
         let event = match doubtful {
             true => match timeout(SILENCE, next).await {
@@ -188,15 +189,14 @@ async fn follow(
             false => next.await?,
         };
         listed |= matches!(event, Ok(Event::InitDone));
-        doubtful &= !listed;
         let restart = event.as_ref().err().and_then(|error| restart(error, (doubtful, listed)));
         if matches!(restart, Some(Restart::NotStreamed)) {
             return restart;
         }
         // What was listed stands until a list says otherwise: one refusal may be a server's that lags behind.
-        let told = match (&restart, &event) {
-            (Some(Restart::Forgotten), Err(error)) => vec![failing(kind, error)],
-            (Some(_) | None, _) => reports_of(kind, event),
+        let told = match &event {
+            Err(error) if listed => vec![failing(kind, error)],
+            Ok(_) | Err(_) => reports_of(kind, event),
         };
         for report in told {
             reports.send((kind, report)).await.ok()?;

@@ -106,19 +106,6 @@ impl Stock {
         Self { object: Arc::clone(object), parcel: Parcel::resource(object), terms, since }
     }
 
-    fn may_be_target(&self) -> bool {
-        match self.object.id.kind {
-            Kind::HttpRoute | Kind::GrpcRoute | Kind::Gateway | Kind::Service => true,
-            Kind::EntraApplication
-            | Kind::AccessPolicy
-            | Kind::AccessGrant
-            | Kind::TokenRevocation
-            | Kind::ConfigMap
-            | Kind::ReferenceGrant
-            | Kind::SecurityPolicy => false,
-        }
-    }
-
     /// Whether this is the application of this name, or part of what says which of its tokens count.
     fn belongs(&self, application: &str) -> bool {
         match self.object.id.kind {
@@ -271,7 +258,7 @@ impl Catalogue {
     /// What a namespace holds, without what nobody is attached to, and the Gateways elsewhere that lead to its routes.
     fn seen(&self, namespace: &str) -> impl Iterator<Item = &Stock> {
         let attached = self.of(namespace).any(|stock| stock.terms.attached);
-        let own = self.of(namespace).filter(move |stock| attached || !stock.may_be_target());
+        let own = self.of(namespace).filter(move |stock| attached || !target::may_be(stock.object.id.kind));
         let parents = self.of(namespace).filter(move |_| attached).flat_map(|stock| &stock.terms.gateways);
         let abroad = parents.filter(move |id| *id.namespace != *namespace).filter_map(|id| self.stock(id));
         own.chain(abroad)

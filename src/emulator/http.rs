@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
+use crate::listen::accepted;
 use crate::listen::http1::{self, Terms};
 
 use super::world::World;
@@ -28,14 +29,9 @@ pub(super) struct Door {
 /// Serves until the world stops. Connections are tasks of the world.
 pub(super) async fn serve(door: Door, world: Arc<World>, router: Router) {
     loop {
-        let accepted = tokio::select! {
-            accepted = door.listener.accept() => accepted,
+        let (stream, _) = tokio::select! {
+            accepted = accepted(|| door.listener.accept()) => accepted,
             () = world.stop.cancelled() => return,
-        };
-        let Ok((stream, _)) = accepted else {
-            // Out of file descriptors, most likely: give others time to close some.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
         };
         let connection = connect(stream, door.tls.clone(), (Arc::clone(&world), router.clone()));
         world.tasks.spawn(connection);

@@ -54,17 +54,10 @@ impl Incoming for Check {
         Request { method: &self.http.method, host: &self.http.host, target: &self.http.path, headers: self, named }
     }
 
-    /// The query is left out, and user information before the host: tokens, names
-    /// and passwords end up there.
     fn facts(&self) -> RequestFacts {
-        let mut facts = RequestFacts {
-            method: self.http.method.clone(),
-            host: without_userinfo(&self.http.host),
-            path: without_query(&self.http.path),
-            protocol: self.http.protocol.clone(),
-            source: self.source.clone(),
-            ..RequestFacts::default()
-        };
+        let (protocol, source) = (self.http.protocol.clone(), self.source.clone());
+        let facts = RequestFacts { protocol, source, ..RequestFacts::default() };
+        let mut facts = facts.about(&self.http.method, &self.http.host, &self.http.path);
         self.each(&mut |name, value| {
             if name.eq_ignore_ascii_case(b"x-request-id") {
                 facts.request_id = value.clone();
@@ -114,16 +107,6 @@ fn count(mut message: &[u8], way: &[u32], lines: &mut usize) -> Option<()> {
         message = rest;
     }
     Some(())
-}
-
-fn without_query(target: &Bytes) -> Bytes {
-    let end = target.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(target.len());
-    target.slice(..end)
-}
-
-fn without_userinfo(authority: &Bytes) -> Bytes {
-    let start = authority.iter().rposition(|byte| *byte == b'@').map_or(0, |at| at.saturating_add(1));
-    authority.slice(start..)
 }
 
 #[cfg(test)]

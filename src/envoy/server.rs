@@ -50,9 +50,6 @@ const RESETS: usize = 1024;
 /// The largest health check, which is the name of a service.
 const NAMES: usize = 1024;
 
-/// Between two attempts to accept when there are no file descriptors left.
-const BREATH: Duration = Duration::from_millis(50);
-
 /// How connections are kept and ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -183,16 +180,8 @@ async fn accept<D: Decide, H: Health>(
     (tracker, health): (&TaskTracker, HealthServer<H>),
 ) -> Infallible {
     loop {
-        match listener.accept().await {
-            Ok((connection, _)) => {
-                let connected = connected(connection, Arc::clone(shared), health.clone());
-                tracker.spawn(connected);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(BREATH).await;
-            }
-        }
+        let (connection, _) = listener.accept().await;
+        tracker.spawn(connected(connection, Arc::clone(shared), health.clone()));
     }
 }
 

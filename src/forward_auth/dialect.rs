@@ -25,12 +25,7 @@ pub(super) struct Words {
     pub(super) target: &'static str,
     /// The host.
     pub(super) host: &'static str,
-    /// Other words for the same things, which must say the same if they are there.
-    pub(super) rivals: &'static [Rival],
 }
-
-/// Another word, and what it is another word for.
-pub(super) type Rival = (&'static str, Meaning);
 
 /// What a word describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,31 +35,21 @@ pub(super) enum Meaning {
     Host,
 }
 
-const FORWARDED: Words = Words {
-    method: "x-forwarded-method",
-    target: "x-forwarded-uri",
-    host: "x-forwarded-host",
-    rivals: &[
-        ("x-original-method", Meaning::Method),
-        ("x-original-uri", Meaning::Target),
-        ("x-original-url", Meaning::Target),
-        ("x-rewrite-url", Meaning::Target),
-        ("x-original-host", Meaning::Host),
-    ],
-};
+/// All words that somebody believes. Those of one dialect that are there in another one must say the same.
+pub(super) const WORDS: [(&str, Meaning); 8] = [
+    ("x-forwarded-method", Meaning::Method),
+    ("x-original-method", Meaning::Method),
+    ("x-forwarded-uri", Meaning::Target),
+    ("x-original-uri", Meaning::Target),
+    ("x-original-url", Meaning::Target),
+    ("x-rewrite-url", Meaning::Target),
+    ("x-forwarded-host", Meaning::Host),
+    ("x-original-host", Meaning::Host),
+];
 
-const ORIGINAL: Words = Words {
-    method: "x-original-method",
-    target: "x-original-uri",
-    host: "x-forwarded-host",
-    rivals: &[
-        ("x-forwarded-method", Meaning::Method),
-        ("x-forwarded-uri", Meaning::Target),
-        ("x-original-url", Meaning::Target),
-        ("x-rewrite-url", Meaning::Target),
-        ("x-original-host", Meaning::Host),
-    ],
-};
+const FORWARDED: Words = Words { method: "x-forwarded-method", target: "x-forwarded-uri", host: "x-forwarded-host" };
+
+const ORIGINAL: Words = Words { method: "x-original-method", target: "x-original-uri", host: "x-forwarded-host" };
 
 impl Dialect {
     /// All of them.

@@ -13,7 +13,7 @@ use crate::authorize::decision::RequestFacts;
 use crate::recorder::Incoming;
 use crate::request::{Named, Request};
 
-use super::dialect::{Dialect, Meaning, Words};
+use super::dialect::{Dialect, Meaning, WORDS, Words};
 
 /// Where a proxy says who its client is. Only the log believes it.
 const CLIENTS: &str = "x-forwarded-for";
@@ -73,33 +73,27 @@ impl Incoming for Original {
     }
 
     fn facts(&self) -> RequestFacts {
-        let path = self.target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
-        let host = self.host.rsplit(|byte| *byte == b'@').next().unwrap_or_default();
-        RequestFacts {
-            method: self.method.clone(),
-            host: self.host.slice_ref(host),
-            path: self.target.slice_ref(path),
-            ..self.marks.clone()
-        }
+        self.marks.clone().about(&self.method, &self.host, &self.target)
     }
 }
 
+/// Method, host and target.
 type Described = (Bytes, Bytes, Bytes);
 
 /// A request in headers.
 fn described(words: &Words, asked: &Parts) -> Result<Described, Fault> {
     let headers = &asked.headers;
-    aliases(words, headers)?;
+    aliases(headers)?;
     let method = once(headers, words.method, "the method is not there exactly once")?;
     let host = once(headers, words.host, "the host is not there exactly once")?;
     let target = once(headers, words.target, "the uri is not there exactly once")?;
-    for (rival, meaning) in words.rivals {
+    for (word, meaning) in WORDS {
         let told = match meaning {
             Meaning::Method => &method,
             Meaning::Target => &target,
             Meaning::Host => &host,
         };
-        if headers.get_all(*rival).iter().any(|value| value.as_bytes() != told) {
+        if headers.get_all(word).iter().any(|value| value.as_bytes() != told) {
             return Err("two headers contradict each other about the request");
         }
     }
@@ -147,10 +141,8 @@ fn once(headers: &HeaderMap, name: &str, fault: Fault) -> Result<Bytes, Fault> {
 }
 
 /// Servers that fold `_` and `-` would take another spelling for the header itself, and so might whoever set it.
-fn aliases(words: &Words, headers: &HeaderMap) -> Result<(), Fault> {
-    let own = [words.method, words.target, words.host, CLIENTS, SCHEME];
-    let rivals = words.rivals.iter().map(|(rival, _)| *rival);
-    let known: Vec<&str> = own.into_iter().chain(rivals).collect();
+fn aliases(headers: &HeaderMap) -> Result<(), Fault> {
+    let known: Vec<&str> = WORDS.iter().map(|(word, _)| *word).chain([CLIENTS, SCHEME]).collect();
     let is_alias = |name: &HeaderName| {
         let name = name.as_str();
         name.contains('_') && known.contains(&&*name.replace('_', "-"))

@@ -31,9 +31,6 @@ const IDLE: Duration = Duration::from_secs(180);
 const LINES: usize = 256;
 /// Bytes of a question's head.
 const BUFFER: usize = 128 * 1024;
-/// Between two attempts to accept when there are no file descriptors left.
-const BREATH: Duration = Duration::from_millis(50);
-
 /// How a listener is set.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -106,17 +103,13 @@ async fn accept(
     let mut told = false;
     loop {
         match listener.accept().await {
-            Ok((connection, peer)) if peers.admit(peer) => connect(connection),
+            (connection, peer) if peers.admit(peer) => connect(connection),
             // each stranger once would let strangers fill the log
-            Ok((_, peer)) if !told => {
+            (_, peer) if !told => {
                 told = true;
                 tracing::warn!(?peer, %dialect, "refused a peer that `--http-peer` does not name; further ones are not told");
             }
-            Ok((_, peer)) => tracing::debug!(?peer, "refused a peer"),
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(BREATH).await;
-            }
+            (_, peer) => tracing::debug!(?peer, "refused a peer"),
         }
     }
 }

@@ -10,9 +10,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
+
+/// Between two attempts to accept.
+const BREATH: Duration = Duration::from_millis(50);
 
 /// An address to listen on: `127.0.0.1:9191`, `[::]:9191` or `unix:/run/entrance/auth.sock`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,10 +104,11 @@ impl Listener {
     }
 
     /// The next connection, and the address at its other end if it has one.
-    ///
-    /// # Errors
-    /// The system cannot accept now.
-    pub async fn accept(&self) -> io::Result<(Box<dyn Connection>, Option<IpAddr>)> {
+    pub async fn accept(&self) -> (Box<dyn Connection>, Option<IpAddr>) {
+        accepted(|| self.next()).await
+    }
+
+    async fn next(&self) -> io::Result<(Box<dyn Connection>, Option<IpAddr>)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
@@ -113,6 +118,20 @@ impl Listener {
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Box::new(stream), None))
+            }
+        }
+    }
+}
+
+/// Accepts until that succeeds. What hinders is most likely that there are no file descriptors left, and others need time
+/// to close some.
+pub async fn accepted<T, F: Future<Output = io::Result<T>>>(accept: impl Fn() -> F) -> T {
+    loop {
+        match accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(BREATH).await;
             }
         }
     }

@@ -7,11 +7,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin;
 use crate::cluster::review::Reviewer;
 use crate::delivery::door::Door;
 use crate::delivery::server::Delivery;
-use crate::metrics::Metrics;
 
 use super::super::UsageError;
 use super::super::args::ControllerArgs;
@@ -89,11 +87,7 @@ impl Doors {
                 () = telling => Ok(()),
             }
         });
-        let router = admin::router(status, Arc::new(Metrics::default()));
-        self.serving.spawn(async move {
-            admin::serve(admin, router, stop).await;
-            Ok(())
-        });
+        self.serving.admin(admin, (status, stop));
     }
 
     /// Waits until a port is no longer answered.

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin;
 use crate::admission::desk::Desk;
 use crate::admission::server;
-use crate::metrics::Metrics;
 
 use super::super::UsageError;
 use super::super::args::WebhookArgs;
@@ -51,12 +49,7 @@ impl Doors {
             server::serve(reviews, (tls, server::router(desk)), closing).await;
             Ok(())
         });
-        let router = admin::router(status, Arc::new(Metrics::default()));
-        let stop = stop.clone();
-        self.serving.spawn(async move {
-            admin::serve(admin, router, stop).await;
-            Ok(())
-        });
+        self.serving.admin(admin, (status, stop.clone()));
     }
 
     /// Waits until a port is no longer answered.
