@@ -56,9 +56,7 @@ fn a_policy_of_a_route_names_the_access_policy_that_decides() {
         let (scene, _entrance) = Scene::protected("named").await;
         let bob = scene.token("bob");
         let elsewhere = Ask::get("elsewhere.example.com", "/orders/7");
-        let mut route = read("route.yaml").remove(0);
-        route["spec"].as_object_mut().unwrap().remove("hostnames");
-        scene.apply(route).await;
+        scene.route_every_host().await;
         scene.becomes(&elsewhere, "403 no_policy_for_host").await;
         scene.ship("named.yaml").await;
         scene.becomes(&elsewhere, "401 token_missing").await;

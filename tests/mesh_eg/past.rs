@@ -26,9 +26,7 @@ async fn before(scene: &Scene, server: &Server) -> Relay {
     scene.service(("shop", "orders", 8000), relay.address).await;
     scene.ship("gateway.yaml").await;
     scene.ship("service.yaml").await;
-    let mut route = read("route.yaml").remove(0);
-    route["spec"].as_object_mut().unwrap().remove("hostnames");
-    scene.apply(route).await;
+    scene.route_every_host().await;
     scene.start().await;
     relay
 }

@@ -4,7 +4,6 @@ use entrance::emulator::MintRequest;
 use entrance::files::yaml;
 
 use super::children::scratch;
-use super::plane::read;
 use super::private_network::inside;
 use super::raw_http::Ask;
 use super::same_requests::{POLICIES, Way};
@@ -22,10 +21,7 @@ fn the_same_requests_have_the_same_outcome_behind_envoy_gateway() {
         }
         scene.ship("gateway.yaml").await;
         scene.ship("service.yaml").await;
-        let mut route = read("route.yaml").remove(0);
-        // hosts that no route names would be answered by Envoy
-        route["spec"].as_object_mut().unwrap().remove("hostnames");
-        scene.apply(route).await;
+        scene.route_every_host().await;
         scene.start().await;
         scene.becomes(&scene.read().bearer(&scene.token("bob")), "200").await;
         // watched apart from policies: the grant and the revocation

@@ -148,6 +148,13 @@ impl Scene {
         }
     }
 
+    /// A route for every host: one that no route names would be answered by Envoy.
+    pub(crate) async fn route_every_host(&self) {
+        let mut route = read("route.yaml").remove(0);
+        route["spec"].as_object_mut().unwrap().remove("hostnames");
+        self.apply(route).await;
+    }
+
     /// Waits until an object is as wanted.
     pub(crate) async fn sees(&self, mut object: Value, wanted: impl Fn(&Value) -> bool) -> Value {
         self.here(&mut object);

@@ -38,9 +38,7 @@ fn while_entrance_is_stopped_nothing_gets_through() {
     inside(async || {
         let world = World::shared().await;
         let _alone = world.running.write().await;
-        for mode in &world.modes {
-            world.becomes(mode.at(), &world.allowed(), "200").await;
-        }
+        world.lets_through().await;
         world.stop().await;
         for mode in &world.modes {
             for ask in [world.allowed(), Ask::get(HOST, "/orders/7"), Ask::get(HOST, "/healthz")] {
@@ -48,9 +46,7 @@ fn while_entrance_is_stopped_nothing_gets_through() {
             }
         }
         world.resume().await;
-        for mode in &world.modes {
-            world.becomes(mode.at(), &world.allowed(), "200").await;
-        }
+        world.lets_through().await;
     });
 }
 
@@ -59,9 +55,7 @@ fn while_istiod_is_away_proxies_go_on_asking() {
     inside(async || {
         let world = World::shared().await;
         let _alone = world.running.write().await;
-        for mode in &world.modes {
-            world.becomes(mode.at(), &world.allowed(), "200").await;
-        }
+        world.lets_through().await;
         world.plane.stop().await;
         let policy = documents("examples/orders/policy.yaml").remove(0);
         let mut closed = policy.clone();

@@ -151,6 +151,13 @@ impl World {
         .await;
     }
 
+    /// Waits until every mode lets a permitted request through.
+    pub(crate) async fn lets_through(&self) {
+        for mode in &self.modes {
+            self.becomes(mode.at(), &self.allowed(), "200").await;
+        }
+    }
+
     /// Ends every Entrance.
     pub(crate) async fn stop(&self) {
         self.entrances.lock().await.clear();
