@@ -216,7 +216,7 @@ async fn once_ready_a_source_that_fails_or_is_new_takes_nobody_away() {
     let channel = server.channel().await;
     scene.jwks(Fault::Rubbish);
     let unknown = scene.token(json!({"user": "bob", "sign_with": "unlisted"}));
-    assert_eq!(ask(&channel, ORDER, Some(&unknown)).await, (401, "kid_unknown".into()));
+    assert_eq!(ask(&channel, ORDER, Some(&unknown)).await, (503, "keys_unavailable".into()));
     let body = server.becomes(|_, body| body.to_string().contains("stale: jwks_rejected")).await;
     assert_eq!((&body["ready"], ask(&channel, ORDER, Some(&scene.bob())).await.0), (&json!(true), 200));
 

@@ -238,13 +238,14 @@ async fn keeps_its_keys(spoil: impl Fn(&Authority), code: FaultCode) {
     scene.look_for("elsewhere").await;
     assert_eq!(scene.status().last_error, Some(code));
     assert!(scene.knows("a") && !scene.knows("elsewhere"));
-    assert!(scene.status().stale);
+    assert!(scene.status().stale && !scene.store.is_current(&scene.source));
     assert_eq!(scene.server.asked()[2], 0, "nothing was followed elsewhere");
     scene.server.metadata(Answer::Json(metadata(&scene.server.base)));
     scene.server.list(&["b"]);
     scene.clock.forward(5 * MINUTE);
     scene.look_for("b").await;
     assert!(scene.knows("b") && scene.status().last_error.is_none());
+    assert!(scene.store.is_current(&scene.source));
 }
 
 #[tokio::test]
@@ -344,6 +345,7 @@ async fn a_request_waits_no_longer_than_its_patience() {
     scene.server.jwks(late);
     scene.look_for("b").await;
     assert!(!scene.knows("b"), "it did not wait");
+    assert!(!scene.store.is_current(&scene.source), "nor is the question over");
     until(|| scene.knows("b")).await;
 }
 

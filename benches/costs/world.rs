@@ -67,6 +67,10 @@ impl Keys for NoKeys {
     fn refresh<'a>(&'a self, _: &'a Arc<Discovery>, _: &'a str) -> BoxFuture<'a, ()> {
         std::future::ready(()).boxed()
     }
+
+    fn is_current(&self, _: &Discovery) -> bool {
+        true
+    }
 }
 
 /// An audit log that costs nothing; what the real one costs is measured with the server.

@@ -50,6 +50,10 @@ pub trait Keys: Send + Sync {
     /// Asks the source again because a token names the unknown key `kid`. Returns once that was done, or at once if the
     /// source may not be asked now, and in any case within two seconds. Says nothing about the outcome: look again.
     fn refresh<'a>(&'a self, source: &'a Arc<Discovery>, kid: &'a str) -> BoxFuture<'a, ()>;
+
+    /// Whether the newest state is what the source says now, as far as anybody can tell: not while a question is under way,
+    /// nor after one that failed. A key that is unknown then may be a new one. Asked about unknown keys only.
+    fn is_current(&self, source: &Discovery) -> bool;
 }
 
 /// Where decisions are recorded.

@@ -158,7 +158,8 @@ impl Tokens {
             return Ok(Err(TokenRejection::new(ReasonCode::KeysUnavailable, "keys were never fetched")));
         };
         let (kid, header) = (token.shared_kid(), token.header(known));
-        Ok(token.verify(&authority, now).and_then(|caller| {
+        let verified = token.verify(&authority, now).map_err(|rejection| self.doubted(rejection, source));
+        Ok(verified.and_then(|caller| {
             let named = (&kid, version);
             let key = match last.as_ref().filter(|signer| signer.mark.is_of(&authority, named, now)) {
                 Some(signer) => Arc::clone(&signer.mark),
@@ -170,6 +171,21 @@ impl Tokens {
             let authenticated = Arc::new(Authenticated::new(caller, profile.id.clone()));
             Ok(Verified { profile: Arc::clone(profile), key, authenticated })
         }))
+    }
+
+    /// That a key is unknown is the token's fault only if its source could be asked: a key may be new.
+    fn doubted(&self, rejection: TokenRejection, source: &KeySource) -> TokenRejection {
+        match source {
+            KeySource::Discovered(discovery)
+                if rejection.reason() == ReasonCode::KidUnknown && !self.keys.is_current(discovery) =>
+            {
+                TokenRejection::new(
+                    ReasonCode::KeysUnavailable,
+                    "no key of this `kid` yet, and its source does not answer",
+                )
+            }
+            KeySource::Discovered(_) | KeySource::Static(_) => rejection,
+        }
     }
 
     /// Remembers header and key of a token that was verified, unless they are those of the `last` one.

@@ -182,6 +182,10 @@ impl Keys for KeyStore {
         }
         .boxed()
     }
+
+    fn is_current(&self, source: &Discovery) -> bool {
+        self.sources.load().get(source).is_some_and(|source| source.is_current())
+    }
 }
 
 impl Drop for KeyStore {

@@ -88,6 +88,12 @@ impl Source {
         (self.now() < published.end).then(|| Arc::clone(&published.authority))
     }
 
+    /// Whether the last question brought keys, and none is under way.
+    pub(super) fn is_current(&self) -> bool {
+        let gate = self.gate();
+        gate.pending.is_none() && gate.record.failures_in_a_row == 0
+    }
+
     /// How it went so far, and how many keys count.
     pub(super) fn record(&self) -> (Record, usize) {
         let now = self.now();

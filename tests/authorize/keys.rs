@@ -43,6 +43,20 @@ async fn a_key_that_does_not_appear_is_unknown_or_none_is_available() {
 }
 
 #[tokio::test]
+async fn an_unknown_key_is_no_fault_of_the_token_while_its_source_fails() {
+    let (scene, token) = (Scene::without_keys(10), token(&Draft::of("U2")));
+    scene.shelf.put(authority(&others()));
+    scene.shelf.fails.store(true, Ordering::SeqCst);
+    assert_eq!(scene.answer(ORDERS, &token).await, unavailable("keys_unavailable"));
+    scene.shelf.fails.store(false, Ordering::SeqCst);
+    assert_eq!(scene.answer(ORDERS, &token).await, deny("kid_unknown"));
+    // A key that is known needs nobody who answers.
+    scene.shelf.put(authority(&own_key()));
+    scene.shelf.fails.store(true, Ordering::SeqCst);
+    assert_eq!(scene.answer(ORDERS, &token).await, allow(false));
+}
+
+#[tokio::test]
 async fn nobody_waits_longer_than_two_seconds_or_than_the_caller_does() {
     let token = token(&Draft::of("U2"));
     let scene = Scene::without_keys(10);

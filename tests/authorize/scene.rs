@@ -89,6 +89,8 @@ pub(crate) struct Shelf {
     next: Mutex<Option<Authority>>,
     asked: AtomicU64,
     pub(crate) silent: std::sync::atomic::AtomicBool,
+    /// Questions come to nothing.
+    pub(crate) fails: std::sync::atomic::AtomicBool,
 }
 
 impl Shelf {
@@ -131,6 +133,10 @@ impl Keys for Shelf {
                 self.put(next);
             }
         })
+    }
+
+    fn is_current(&self, _: &Discovery) -> bool {
+        !self.fails.load(Ordering::SeqCst)
     }
 }
 
