@@ -152,6 +152,7 @@ reasons! {
     HostInvalid, "host_invalid", BadRequest, None, "the host is invalid";
     MethodInvalid, "method_invalid", BadRequest, None, "the method is invalid";
     MethodOverrideRefused, "method_override_refused", BadRequest, None, "method override headers are refused";
+    PathOverrideRefused, "path_override_refused", BadRequest, None, "headers that ask for another path are refused";
     ScopeInvalid, "scope_invalid", BadRequest, None, "what the proxy names as the policy is contradictory";
     RequestMalformed, "request_malformed", BadRequest, None, "the request is malformed";
     KeysUnavailable, "keys_unavailable", Unavailable, None, "signing keys are unavailable";

@@ -45,7 +45,7 @@ const ASKS: usize = 16;
 const USUAL: usize = 20_000;
 
 /// Everything that rules can say.
-const SAID: [&str; 28] = [
+const SAID: [&str; 29] = [
     "allow_entry_matched",
     "anonymous_route",
     "client_not_allowed",
@@ -63,6 +63,7 @@ const SAID: [&str; 28] = [
     "no_route",
     "nobody_allowed",
     "path_ambiguous",
+    "path_override_refused",
     "policy_invalid",
     "preflight_allowed",
     "principal_type_denied",

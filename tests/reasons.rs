@@ -26,8 +26,7 @@ const FORBIDDEN: &str = "principal_type_denied client_not_allowed tenant_denied 
     nobody_allowed no_policy_for_host no_route policy_invalid scope_unknown";
 
 /// 400.
-const MALFORMED: &str =
-    "path_ambiguous host_invalid method_invalid method_override_refused request_malformed scope_invalid";
+const MALFORMED: &str = "path_ambiguous host_invalid method_invalid method_override_refused path_override_refused request_malformed scope_invalid";
 
 /// 503.
 const UNAVAILABLE: &str = "keys_unavailable groups_unavailable policy_unavailable internal_error";

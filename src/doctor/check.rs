@@ -8,6 +8,9 @@ use super::{Findings, Place, Rule};
 
 /// Headers without which there is no decision.
 const NEEDED: [&str; 1] = ["authorization"];
+/// Headers by which a client asks for another method or path: the authorizer refuses them where it sees them.
+const OVERRIDES: [&str; 5] =
+    ["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"];
 /// The longest limit that is no waiting room.
 const LONG: f64 = 2.0;
 
@@ -62,17 +65,22 @@ fn share(check: &Node<'_>, place: &Place, findings: &mut Findings) {
 
 /// Which headers the authorizer gets to see.
 fn headers(check: &Node<'_>, place: &Place, findings: &mut Findings) {
-    for name in NEEDED {
-        if let Some(allowed) = check.field("allowed_headers")
-            && !matches(&allowed, name)
-        {
-            findings.add(Rule::HeadersWithheld, (place, &allowed, ""), format!("`{name}` is not among them"));
+    let (allowed, disallowed) = (check.field("allowed_headers"), check.field("disallowed_headers"));
+    let lists = [(&allowed, false, "not among them"), (&disallowed, true, "among them")];
+    for (list, withheld, found) in lists {
+        let Some(list) = list else { continue };
+        for name in NEEDED.into_iter().filter(|name| matches(list, name) == withheld) {
+            findings.add(Rule::HeadersWithheld, (place, list, ""), format!("`{name}` is {found}"));
         }
-        if let Some(disallowed) = check.field("disallowed_headers")
-            && matches(&disallowed, name)
-        {
-            findings.add(Rule::HeadersWithheld, (place, &disallowed, ""), format!("`{name}` is among them"));
+        let overrides: Vec<&str> = OVERRIDES.into_iter().filter(|name| matches(list, name) == withheld).collect();
+        if !overrides.is_empty() {
+            let found = format!("{found}: `{}`", overrides.join("`, `"));
+            findings.add(Rule::OverridesWithheld, (place, list, ""), found);
         }
+    }
+    if allowed.is_none() && check.field("http_service").is_some() {
+        let found = "over HTTP only `authorization` is sent";
+        findings.add(Rule::OverridesWithheld, (place, check, "allowed_headers"), found);
     }
 }
 

@@ -7,7 +7,8 @@ use crate::request::Request;
 
 use super::decide::{Detail, Matched};
 use super::host::Host;
-use super::method::{is_method, is_overridden, preflight_for};
+use super::method::{is_method, preflight_for};
+use super::overrides::Overrides;
 use super::path::Canonical;
 use super::rules::{Access, Entry, Poison, Preflight};
 use super::slot::{Place, Slot};
@@ -161,7 +162,7 @@ fn slot<'a>(tree: &'a Tree, path: &Canonical<'_>) -> Result<Option<&'a Slot>, Fi
 
 fn preflight<'a>(slot: &'a Slot, request: &Request<'_>) -> Option<&'a Place> {
     let wished = preflight_for(request.method, request.headers)?;
-    if is_overridden(request.headers) {
+    if Overrides::of(request) != Overrides::default() {
         return None;
     }
     let place = slot.route(&wished).or_else(|| slot.route(request.method))?;
@@ -185,14 +186,15 @@ fn terms(place: &Place) -> Result<Terms<'_>, Detail> {
     Ok(Terms::Entries(Protected { place, application, guardrails, allow, deny }))
 }
 
-/// A header that asks for another method may lead to any route of the template: it passes only where all are open.
+/// A header that asks for another method may lead to any route of the template: it passes only where all are open. One that
+/// asks for another path may lead anywhere.
 fn at<'a>(place: &'a Place, slot: &Slot, request: &Request<'_>) -> Finding<'a> {
     let refused = |reason, detail| Finding::Refused { reason, detail, place: Some(place) };
+    let overrides = Overrides::of(request);
     match terms(place) {
         Err(detail) => refused(ReasonCode::PolicyInvalid, detail),
-        Ok(_) if !slot.is_open() && is_overridden(request.headers) => {
-            refused(ReasonCode::MethodOverrideRefused, Detail::None)
-        }
+        Ok(_) if overrides.path => refused(ReasonCode::PathOverrideRefused, Detail::None),
+        Ok(_) if overrides.method && !slot.is_open() => refused(ReasonCode::MethodOverrideRefused, Detail::None),
         Ok(Terms::Anonymous) => Finding::Anonymous(place),
         Ok(Terms::Entries(protected)) => Finding::Protected(protected),
     }

@@ -1,12 +1,9 @@
-//! Methods, and the headers that ask for another one.
+//! Methods, and the one that a preflight asks about.
 
 use crate::request::Headers;
 
 /// Longest method, in bytes.
 pub const MAX_METHOD: usize = 32;
-
-/// Headers by which frameworks take another method than that of the request line.
-const OVERRIDES: [&[u8]; 3] = [b"x-http-method-override", b"x-http-method", b"x-method-override"];
 
 /// Whether this is a method: upper-case letters, digits and hyphens. Others are legal (RFC 9110 §9.1) but servers
 /// differ in whether `get` is `GET`.
@@ -14,19 +11,6 @@ const OVERRIDES: [&[u8]; 3] = [b"x-http-method-override", b"x-http-method", b"x-
 pub fn is_method(method: &[u8]) -> bool {
     let fits = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
     !method.is_empty() && method.len() <= MAX_METHOD && method.iter().all(fits)
-}
-
-/// Whether a header asks for another method, in any case and with `_` for `-`.
-#[must_use]
-pub fn is_overridden(headers: &dyn Headers) -> bool {
-    let mut overridden = false;
-    headers.each(&mut |name, _| overridden |= OVERRIDES.iter().any(|known| same(name, known)));
-    overridden
-}
-
-fn same(name: &[u8], known: &[u8]) -> bool {
-    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    name.len() == known.len() && name.iter().zip(known).all(|(byte, wanted)| fold(*byte) == *wanted)
 }
 
 /// The method that a CORS preflight asks about (Fetch §4.8): `OPTIONS` with an origin and exactly one wished method.

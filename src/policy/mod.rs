@@ -12,6 +12,7 @@ pub mod grant;
 pub mod host;
 pub mod locate;
 pub mod method;
+pub mod overrides;
 pub mod path;
 pub mod rules;
 pub mod scope;

@@ -196,6 +196,10 @@ const REMEDIES: &[(&str, &str)] = &[
         "method_override_refused",
         "no `x-http-method-override`, `x-http-method` or `x-method-override` where a token is asked for",
     ),
+    (
+        "path_override_refused",
+        "no `x-original-url` or `x-rewrite-url` that differs from the path of the request; a proxy in front that sets them must not rewrite paths",
+    ),
     ("request_malformed", "the proxy sent something that is no HTTP check: look at its ext_authz settings"),
     ("scope_invalid", "the proxy's `context_extensions` have a key of `entrance.dev/` twice, or one that is unknown"),
     (

@@ -61,7 +61,7 @@ const CLIENTS: [&str; 2] = ["client-1", "client-2"];
 const SUBJECTS: [&str; 3] = ["oid-1", "a", "x@y"];
 const GROUPS: [&str; 2] = [GROUP, "33333333-0000-4000-8000-000000000002"];
 const TENANTS: [&str; 2] = ["11111111-0000-4000-8000-000000000001", "11111111-0000-4000-8000-000000000002"];
-const HEADERS: [(&str, &str); 16] = [
+const HEADERS: [(&str, &str); 19] = [
     ("origin", "https://app"),
     ("Origin", "https://app"),
     ("origin", ""),
@@ -77,6 +77,9 @@ const HEADERS: [(&str, &str); 16] = [
     ("x-method_override", ""),
     ("accept", "*/*"),
     ("x-http-method-overrides", "x"),
+    ("x-original-url", "/"),
+    ("X_Rewrite-Url", "/a/b"),
+    ("x-original-urls", "/"),
     ("cookie", "a=b"),
 ];
 

@@ -201,6 +201,16 @@ fn is_overridden(ask: &Ask) -> bool {
     ask.headers.iter().any(|(name, _)| kin.contains(&fold(name).as_str()))
 }
 
+/// Servers take the path from there, if they believe it.
+fn leads_elsewhere(ask: &Ask) -> bool {
+    let fold = |name: &[u8]| String::from_utf8_lossy(name).to_lowercase().replace('_', "-");
+    let target = String::from_utf8_lossy(&ask.target).into_owned();
+    let without_query = target.split_once('?').map_or(target.clone(), |(path, _)| path.to_owned());
+    let lines =
+        ask.headers.iter().filter(|(name, _)| ["x-original-url", "x-rewrite-url"].contains(&fold(name).as_str()));
+    lines.map(|(_, value)| String::from_utf8_lossy(value)).any(|value| value != target && value != without_query)
+}
+
 fn preflight<'a>(spots: &[Spot<'a>], read: &Read<'_>) -> Option<Spot<'a>> {
     let wished = header(read.ask, "access-control-request-method");
     let [wished] = wished.as_slice() else { return None };
@@ -210,7 +220,7 @@ fn preflight<'a>(spots: &[Spot<'a>], read: &Read<'_>) -> Option<Spot<'a>> {
         && wished
             .bytes()
             .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_');
-    if read.method != "OPTIONS" || !has_origin || !is_method || is_overridden(read.ask) {
+    if read.method != "OPTIONS" || !has_origin || !is_method || is_overridden(read.ask) || leads_elsewhere(read.ask) {
         return None;
     }
     let spot = for_method(spots, wished).or_else(|| for_method(spots, "OPTIONS"))?;
@@ -227,6 +237,9 @@ fn at(spot: Spot<'_>, spots: &[Spot<'_>], read: &Read<'_>) -> Said {
         return deny("policy_invalid");
     }
     let Access::Entries { allow: admit, deny: refuse } = &spot.route.access else {
+        if leads_elsewhere(read.ask) {
+            return deny("path_override_refused");
+        }
         // An override may end at any method of the template: it passes only where each of them is open.
         let named = spots.iter().filter_map(|spot| match &spot.route.methods {
             Methods::Only(methods) => Some(methods.iter().map(|method| &**method)),
@@ -243,6 +256,9 @@ fn at(spot: Spot<'_>, spots: &[Spot<'_>], read: &Read<'_>) -> Said {
     let (Ok(guardrails), Some(application)) = (&spot.policy.deny, &spot.policy.application) else {
         return deny("policy_invalid");
     };
+    if leads_elsewhere(read.ask) {
+        return deny("path_override_refused");
+    }
     if is_overridden(read.ask) {
         return deny("method_override_refused");
     }

@@ -1,0 +1,40 @@
+//! Headers by which a client asks for another method or path than that of its request, and which some servers believe.
+//!
+//! A decision is about the method and the path of the request itself. Where such a header says something else, a server
+//! behind may do something else.
+
+use crate::request::Request;
+
+/// Headers by which frameworks take another method.
+const METHODS: [&[u8]; 3] = [b"x-http-method-override", b"x-http-method", b"x-method-override"];
+/// Headers by which servers take another path: IIS and its kin, and frameworks that were made to run behind it.
+const PATHS: [&[u8]; 2] = [b"x-original-url", b"x-rewrite-url"];
+
+/// What the headers of a request ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Another method: any value counts.
+    pub method: bool,
+    /// A path that is not spelled like that of the request, with or without its query.
+    pub path: bool,
+}
+
+impl Overrides {
+    /// Looks at the headers, whose names count in any case and with `_` for `-`.
+    #[must_use]
+    pub fn of(request: &Request<'_>) -> Self {
+        let path = request.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let mut found = Self::default();
+        request.headers.each(&mut |name, value| {
+            let is_one = |known: &[&[u8]]| known.iter().any(|known| same(name, known));
+            found.method |= is_one(&METHODS);
+            found.path |= is_one(&PATHS) && value != request.target && value != path;
+        });
+        found
+    }
+}
+
+fn same(name: &[u8], known: &[u8]) -> bool {
+    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() == known.len() && name.iter().zip(known).all(|(byte, wanted)| fold(*byte) == *wanted)
+}
