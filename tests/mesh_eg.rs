@@ -23,11 +23,15 @@ mod children;
 mod envoy_process;
 #[path = "support/golden.rs"]
 mod golden;
+#[path = "mesh_eg/grpc.rs"]
+mod grpc;
 #[path = "mesh_eg/guard.rs"]
 mod guard;
 #[path = "support/helm.rs"]
 #[expect(dead_code, reason = "what is refused is tested elsewhere")]
 mod helm;
+#[path = "mesh_eg/https.rs"]
+mod https;
 #[path = "support/objects.rs"]
 mod objects;
 #[path = "mesh_eg/past.rs"]
@@ -68,6 +72,8 @@ mod sidecar;
 #[path = "bypass/suite.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod suite;
+#[path = "mesh_eg/tls.rs"]
+mod tls;
 #[path = "mesh_eg/traps.rs"]
 mod traps;
 #[path = "support/upstream.rs"]

@@ -24,6 +24,8 @@ pub(super) struct Route {
     pub(super) parents: Vec<Parent>,
     /// Names of Services of its own namespace.
     pub(super) backends: BTreeSet<Arc<str>>,
+    /// It has a backend of any kind. One without answers by itself: it redirects, or says that there is nothing.
+    pub(super) leads: bool,
 }
 
 pub(super) struct Parent {
@@ -39,6 +41,8 @@ pub(super) struct Listener {
     pub(super) name: Box<str>,
     pub(super) hostname: HostPattern,
     pub(super) port: Option<i64>,
+    /// It ends TLS.
+    pub(super) tls: bool,
     /// Routes of its own namespace; `None`: of any.
     pub(super) namespace: Option<Whose>,
     /// The kinds of routes that it takes; empty: any.
@@ -126,12 +130,10 @@ pub(super) fn route(object: &Object) -> Read<Route> {
     reading(object, |spec| {
         let hostnames = each(&spec.field("hostnames"), |name| name.parse(253, HostPattern::parse))?;
         let parents = each(&spec.field("parentRefs"), |item| parent(item, object))?;
-        let rules = each(&spec.field("rules"), |rule| {
-            each(&rule.field("backendRefs"), |item| backend(item, object))
-                .map(|all| all.into_iter().flatten().collect())
-        })?;
-        let backends = rules.into_iter().flat_map(|rule: Vec<Arc<str>>| rule).collect();
-        Some(Route { hostnames, parents, backends })
+        let rules = each(&spec.field("rules"), |rule| each(&rule.field("backendRefs"), |item| backend(item, object)))?;
+        let leads = rules.iter().any(|rule| !rule.is_empty());
+        let backends = rules.into_iter().flatten().flatten().collect();
+        Some(Route { hostnames, parents, backends, leads })
     })
 }
 
@@ -176,6 +178,6 @@ fn listener(item: &Node<'_, '_>) -> Option<Option<Listener>> {
     let namespace = if from.is_present() { from.choice(&froms)? } else { Some(Whose::Own) };
     let kinds = each(&allowed.field("kinds"), |kind| kind.field("kind").text(63).map(Into::into))?;
     let port = number(&item.field("port"));
-    let http = matches!(protocol, "HTTP" | "HTTPS");
-    Some(http.then(|| Listener { name: name.into(), hostname, port, namespace, kinds }))
+    let (http, tls) = (matches!(protocol, "HTTP" | "HTTPS"), protocol == "HTTPS");
+    Some(http.then(|| Listener { name: name.into(), hostname, port, tls, namespace, kinds }))
 }

@@ -34,7 +34,7 @@ pub(super) struct Guards {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Open {
     host: HostPattern,
-    /// Host names of other routes of the Gateway that are narrower: requests for those go there.
+    /// Host names of other routes in the same place that are narrower: requests for those go there.
     narrower: BTreeSet<HostPattern>,
     /// By which route, and why.
     problem: String,
@@ -93,8 +93,13 @@ impl Guards {
     }
 
     fn of_policy(&self, read: &ReadPolicy) -> impl Iterator<Item = Fault> {
-        self.open.iter().filter_map(|open| {
+        let mut told = BTreeSet::new();
+        self.open.iter().filter_map(move |open| {
             let host = read.claims.hosts.iter().find(|host| open.concerns(host))?;
+            // The same may be so in two places.
+            if !told.insert((host, &open.problem)) {
+                return None;
+            }
             let id = read.policy.id();
             let object =
                 ObjectId { kind: Kind::AccessPolicy, namespace: Arc::clone(&id.namespace), name: Arc::clone(&id.name) };
@@ -127,8 +132,9 @@ fn open(objects: &[Arc<Object>], topology: &Topology) -> BTreeSet<Open> {
     let checked = |at: &Hanging<'_>| guards.iter().any(|guard| guard.checks && guard.is_about(at));
     let guarded: BTreeSet<&ObjectId> = hangings.iter().filter(|at| checked(at)).map(|at| &at.gateway).collect();
     let mut open = BTreeSet::new();
-    for at in hangings.iter().filter(|at| guarded.contains(&at.gateway)) {
-        let names = || hangings.iter().filter(|other| other.gateway == at.gateway && other.route != at.route);
+    for at in hangings.iter().filter(|at| at.leads && guarded.contains(&at.gateway)) {
+        let beside = |other: &&Hanging<'_>| other.gateway == at.gateway && other.entry == at.entry;
+        let names = || hangings.iter().filter(beside).filter(|other| other.route != at.route);
         for problem in problems(&guards, at) {
             open.extend(at.hosts.iter().map(|host| {
                 let narrower = names().flat_map(|other| &other.hosts);
@@ -171,8 +177,9 @@ fn problem(check: Check<'_>, at: &Hanging<'_>, part: &str) -> Option<String> {
             guard.id
         )),
         Check::Nobodys => Some(format!(
-            "{part}{route}, which no SecurityPolicy with `extAuth` covers, unlike other routes of {gateway}; let one target \
-             the Gateway"
+            "{part}{route} on listener `{}` of {gateway}, which no SecurityPolicy with `extAuth` covers, unlike others; let \
+             one target the Gateway",
+            at.listener
         )),
     }
 }

@@ -46,8 +46,19 @@ pub(super) struct Hanging<'t> {
     pub(super) gateway: ObjectId,
     /// The name of the listener.
     pub(super) listener: &'t str,
-    /// The host names that both cover.
+    pub(super) entry: Entry<'t>,
+    /// The host names that both cover, and that are not the very name of another listener of the port.
     pub(super) hosts: BTreeSet<HostPattern>,
+    /// Requests reach somebody by it.
+    pub(super) leads: bool,
+}
+
+/// Where requests of a Gateway choose among routes: those for listeners without TLS by their port, those for the others
+/// once it is said for which of them the connection was opened, whatever host is asked for in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry<'t> {
+    port: Option<i64>,
+    tls: Option<&'t str>,
 }
 
 /// A host that both cover, or why there is none.
@@ -84,7 +95,7 @@ impl Topology {
         false
     }
 
-    /// Where routes hang: on which listeners of which Gateways.
+    /// Where routes hang with Envoy Gateway: on which listeners of which Gateways.
     pub(super) fn hangings(&self) -> impl Iterator<Item = Hanging<'_>> {
         let routes =
             self.known.iter().filter_map(|object| Some((&object.id, self.routes.get(&object.id)?.as_ref().ok()?)));
@@ -95,8 +106,11 @@ impl Topology {
             let listeners = listeners.map(Vec::as_slice).unwrap_or_default();
             let taking = listeners.iter().filter(move |listener| listener.takes(id, parent));
             taking.filter_map(move |listener| {
-                let hosts = met((id, route), parent, std::slice::from_ref(listener)).ok()?;
-                Some(Hanging { route: id, gateway: gateway.clone()?, listener: &listener.name, hosts })
+                let mut hosts = met((id, route), parent, std::slice::from_ref(listener)).ok()?;
+                hosts.retain(|host| !is_of_another(host, listener, listeners));
+                let entry = Entry { port: listener.port, tls: listener.tls.then_some(&*listener.name) };
+                let (gateway, leads) = (gateway.clone()?, route.leads);
+                Some(Hanging { route: id, gateway, listener: &listener.name, entry, hosts, leads })
             })
         })
     }
@@ -228,6 +242,12 @@ fn met((id, route): (&ObjectId, &Route), parent: &Parent, listeners: &[Listener]
     let pairs = taking.iter().flat_map(|listener| names.iter().filter_map(|name| name.meet(&listener.hostname)));
     let hosts: BTreeSet<HostPattern> = pairs.cloned().collect();
     if hosts.is_empty() { Err(format!("no host name of it is one of a listener of {gateway}")) } else { Ok(hosts) }
+}
+
+/// Whether a route for this host is kept from the listener, because the host is the name of another one of the port.
+fn is_of_another(host: &HostPattern, listener: &Listener, all: &[Listener]) -> bool {
+    let named = |other: &Listener| other.port == listener.port && other.hostname == *host;
+    *host != HostPattern::Any && listener.hostname != *host && all.iter().any(named)
 }
 
 /// Names of a Service that no other Service has.

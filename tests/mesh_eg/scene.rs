@@ -3,6 +3,7 @@
 //! The files of `examples/envoy-gateway` are applied as they stand, but for what two of them in one cluster could not share:
 //! the namespaces `edge`, `entrance` and `shop`, the host, ports, and a timeout that a busy machine cannot meet.
 
+use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub(crate) struct Scene {
     pub(crate) host: String,
     /// The port of the Gateway's listener.
     listener: u16,
+    /// That of its listeners for TLS.
+    secure: u16,
     /// Where Entrance is asked.
     authorizer: String,
     /// Where it is asked instead, if it is a sidecar.
@@ -55,6 +58,7 @@ impl Scene {
             client,
             host: format!("{name}.example.com"),
             listener: port().port(),
+            secure: port().port(),
             authorizer: format!("{ADDRESS}:{}", port().port()),
             socket: scratch("socket").join("authz.sock").display().to_string(),
             kubeconfig: String::new(),
@@ -103,8 +107,8 @@ impl Scene {
     }
 
     /// A Service, and where a controller would say that its pods are.
-    pub(crate) async fn service(&self, (namespace, name, port): (&str, &str, u16), at: std::net::SocketAddr) {
-        let protocol = if port == 9191 { "grpc" } else { "http" };
+    pub(crate) async fn service(&self, (namespace, name, port): (&str, &str, u16), at: SocketAddr) {
+        let protocol = if port == 8000 { "http" } else { "grpc" };
         let metadata = json!({"name": name, "namespace": namespace, "labels": {"kubernetes.io/service-name": name}});
         let ports = json!([{"name": protocol, "port": port, "appProtocol": protocol}]);
         self.apply(json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": ports}}))
@@ -188,6 +192,7 @@ impl Scene {
                         ("timeout", Some(_)) => *value = json!("10s"),
                         ("path", Some("/run/entrance/authz.sock")) => *value = json!(self.socket),
                         ("port", None) if *value == 80 => *value = json!(self.listener),
+                        ("port", None) if *value == 443 => *value = json!(self.secure),
                         _ => self.here(value),
                     }
                 }
@@ -233,6 +238,11 @@ impl Scene {
         self.proxy()
     }
 
+    /// Where the listeners for TLS are.
+    pub(crate) fn secured(&self) -> SocketAddr {
+        SocketAddr::new(ADDRESS.parse().unwrap(), self.secure)
+    }
+
     pub(crate) fn proxy(&self) -> &Proxy {
         self.proxy.get().unwrap()
     }
@@ -257,9 +267,14 @@ impl Scene {
         let ask = Ask { probe: probe(), ..ask.clone() };
         tokio::net::TcpStream::connect(self.proxy().address).await.ok()?;
         let answer = http1(self.proxy().address, &ask).await;
-        let reached = self.upstream.received(&ask.probe).len();
-        assert_eq!(reached, usize::from(answer.status == 200), "{answer:?} for {ask:?}");
+        self.judged(&ask, answer.status);
         Some(answer)
+    }
+
+    /// Fails if the API saw what did not come out well, or did not see what did.
+    pub(crate) fn judged(&self, ask: &Ask, status: u16) {
+        let reached = self.upstream.received(&ask.probe).len();
+        assert_eq!(reached, usize::from(status == 200), "{status} for {ask:?}");
     }
 
     /// Its outcome.
@@ -324,4 +339,21 @@ pub(crate) fn reason(policy: &Value, kind: &str) -> Option<String> {
     conditions
         .find(|condition| condition["type"] == kind)
         .map(|condition| condition["reason"].as_str().unwrap().to_owned())
+}
+
+/// The AccessPolicy of the shop.
+pub(crate) fn ours() -> Value {
+    json!({"apiVersion": "entrance.dev/v1alpha1", "kind": "AccessPolicy", "metadata": {"name": "orders", "namespace": "shop"}})
+}
+
+pub(crate) fn condition<'p>(policy: &'p Value, kind: &str) -> Option<&'p Value> {
+    let conditions = policy["status"]["conditions"].as_array();
+    conditions.into_iter().flatten().find(|condition| condition["type"] == kind)
+}
+
+/// The policy of the Gateway, changed by a test.
+pub(crate) fn gateway_policy(change: impl FnOnce(&mut Value)) -> Value {
+    let mut policy = read("service.yaml").remove(0);
+    change(&mut policy["spec"]["extAuth"]);
+    policy
 }

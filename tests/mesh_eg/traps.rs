@@ -6,28 +6,11 @@ use serde_json::{Value, json};
 use super::plane::read;
 use super::private_network::inside;
 use super::raw_http::Ask;
-use super::scene::{Scene, reason};
+use super::scene::{Scene, condition, gateway_policy, ours, reason};
 
 fn policy(name: &str, namespace: &str) -> Value {
     json!({"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "SecurityPolicy",
         "metadata": {"name": name, "namespace": namespace}})
-}
-
-/// The AccessPolicy of the shop.
-fn ours() -> Value {
-    json!({"apiVersion": "entrance.dev/v1alpha1", "kind": "AccessPolicy", "metadata": {"name": "orders", "namespace": "shop"}})
-}
-
-fn condition<'p>(policy: &'p Value, kind: &str) -> Option<&'p Value> {
-    let conditions = policy["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().find(|condition| condition["type"] == kind)
-}
-
-/// The policy of the Gateway, changed by a test.
-fn gateway_policy(change: impl FnOnce(&mut Value)) -> Value {
-    let mut policy = read("service.yaml").remove(0);
-    change(&mut policy["spec"]["extAuth"]);
-    policy
 }
 
 #[test]
