@@ -129,7 +129,8 @@ fn expected(case: &Value) -> BTreeSet<String> {
 }
 
 fn cases() -> Vec<Value> {
-    read(include_str!("cases/doctor.yaml")).as_array().unwrap().clone()
+    let texts = [include_str!("cases/doctor.yaml"), include_str!("cases/doctor_doors.yaml")];
+    texts.into_iter().flat_map(|text| read(text).as_array().unwrap().clone()).collect()
 }
 
 #[test]

@@ -3,8 +3,10 @@
 use super::config::Config;
 use super::listener::is_loopback;
 use super::node::Node;
+use super::tls::{self, Tls};
 use super::{Findings, Place, Rule};
 
+/// The options in which a cluster says what it speaks.
 const PROTOCOLS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /// Looks at the cluster that `service` names in a field, and whether it must speak HTTP/2.
@@ -25,13 +27,22 @@ pub(super) fn examine(
     if http2 && !speaks_http2(cluster) {
         findings.add(Rule::ClusterNotHttp2, (&place, cluster, "typed_extension_protocol_options"), "speaks HTTP/1.1");
     }
-    let is_private = ["transport_socket", "transport_socket_matches"].iter().any(|name| cluster.field(name).is_some());
-    if let (false, Some(far)) = (is_private, far(cluster)) {
-        findings.add(
-            Rule::ClusterPlaintext,
-            (&place, cluster, "transport_socket"),
-            format!("`{far}` is reached without TLS"),
-        );
+    encryption(cluster, &place, findings);
+}
+
+/// Whether others can listen to what goes to another machine, or answer in its place.
+fn encryption(cluster: &Node<'_>, place: &Place, findings: &mut Findings) {
+    for endpoint in endpoints(cluster) {
+        let socket = endpoint.at(&["endpoint", "address", "socket_address"]);
+        let Some(address) = socket.map(|socket| socket.text("address")).filter(|address| !is_loopback(address)) else {
+            continue;
+        };
+        let (rule, found) = match tls::of(cluster, &endpoint) {
+            Tls::None => (Rule::ClusterPlaintext, format!("`{address}` is reached without TLS")),
+            Tls::Unverified => (Rule::ClusterUnverified, format!("whoever answers for `{address}` is believed")),
+            Tls::Verified => continue,
+        };
+        return findings.add(rule, (place, cluster, "transport_socket"), found);
     }
 }
 
@@ -39,31 +50,34 @@ fn speaks_http2(cluster: &Node<'_>) -> bool {
     if cluster.field("http2_protocol_options").is_some() {
         return true;
     }
-    // The names of extensions hold dots and are no field names.
-    let options = cluster.field("typed_extension_protocol_options");
-    let Some(options) = options.and_then(|options| options.field(PROTOCOLS)).map(|options| options.unwrapped().1)
-    else {
-        return false;
-    };
+    let Some(options) = options(cluster) else { return false };
     let explicit = options.at(&["explicit_http_config", "http2_protocol_options"]).is_some();
     // By ALPN, which needs TLS.
     let negotiated = options.field("auto_config").is_some() && cluster.field("transport_socket").is_some();
     explicit || negotiated || options.at(&["use_downstream_protocol_config", "http2_protocol_options"]).is_some()
 }
 
-/// An address of the cluster on another machine.
-fn far<'a>(cluster: &Node<'a>) -> Option<&'a str> {
-    let addresses = addresses(cluster);
-    let sockets = addresses.iter().filter_map(|address| address.field("socket_address"));
-    sockets.map(|socket| socket.text("address")).find(|address| !is_loopback(address))
+/// The options of a cluster for HTTP.
+fn options<'a>(cluster: &Node<'a>) -> Option<Node<'a>> {
+    // The names of extensions hold dots and are no field names.
+    let options = cluster.field("typed_extension_protocol_options")?.field(PROTOCOLS)?;
+    Some(options.unwrapped().1)
+}
+
+/// The filters that requests to a cluster go through behind the router.
+pub(super) fn filters<'a>(cluster: &Node<'a>) -> Vec<Node<'a>> {
+    options(cluster).map(|options| options.list("http_filters")).unwrap_or_default()
 }
 
 /// The addresses of a cluster, as far as it says them itself.
-fn addresses<'a>(cluster: &Node<'a>) -> Vec<Node<'a>> {
+pub(super) fn addresses<'a>(cluster: &Node<'a>) -> Vec<Node<'a>> {
+    endpoints(cluster).iter().filter_map(|endpoint| endpoint.at(&["endpoint", "address"])).collect()
+}
+
+fn endpoints<'a>(cluster: &Node<'a>) -> Vec<Node<'a>> {
     let assignment = cluster.field("load_assignment");
     let localities = assignment.map(|assignment| assignment.list("endpoints")).unwrap_or_default();
-    let endpoints = localities.iter().flat_map(|locality| locality.list("lb_endpoints"));
-    endpoints.filter_map(|endpoint| endpoint.at(&["endpoint", "address"])).collect()
+    localities.iter().flat_map(|locality| locality.list("lb_endpoints")).collect()
 }
 
 /// Whether a cluster is the agent that Istio has beside each proxy, which tells of its health and collects metrics.
@@ -95,8 +109,11 @@ pub(super) fn is_within(name: &str, config: &Config<'_>) -> bool {
     !addresses.is_empty() && addresses.iter().all(|address| address.field("envoy_internal_address").is_some())
 }
 
-fn is_same(one: &Node<'_>, other: &Node<'_>) -> bool {
+/// Whether two addresses are one.
+pub(super) fn is_same(one: &Node<'_>, other: &Node<'_>) -> bool {
     let port = |node: &Node<'_>| node.at(&["socket_address", "port_value"]).map(|port| port.value.clone());
     let ip = |node: &Node<'_>| node.at(&["socket_address", "address"]).map(|ip| ip.value.clone());
-    port(one).is_some() && port(one) == port(other) && ip(one) == ip(other)
+    let pipe = |node: &Node<'_>| node.at(&["pipe", "path"]).map(|path| path.value.clone());
+    let is_socket = port(one).is_some() && port(one) == port(other) && ip(one) == ip(other);
+    is_socket || (pipe(one).is_some() && pipe(one) == pipe(other))
 }

@@ -1,6 +1,6 @@
 //! Where a document keeps its listeners, clusters and routes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
@@ -8,14 +8,23 @@ use super::Unfit;
 use super::node::Node;
 
 /// What an Envoy is told.
+#[derive(Default)]
 pub(super) struct Config<'a> {
     pub(super) listeners: Vec<Node<'a>>,
     pub(super) clusters: HashMap<&'a str, Node<'a>>,
     /// Route configurations that a listener names.
     pub(super) routes: HashMap<&'a str, Node<'a>>,
+    /// The scopes of routes that a listener names.
+    pub(super) scopes: HashMap<&'a str, Vec<Node<'a>>>,
     /// Filters that a listener names.
     pub(super) filters: HashMap<&'a str, Node<'a>>,
     pub(super) admin: Option<Node<'a>>,
+    /// Clusters that checked requests go to.
+    pub(super) upstreams: BTreeSet<&'a str>,
+    /// Updates that the proxy has rejected: of what, and why.
+    pub(super) rejected: Vec<(String, Node<'a>)>,
+    /// Where a bootstrap says that there are more listeners.
+    pub(super) more_listeners: Option<Node<'a>>,
     /// What it is in Istio: `sidecar`, `router`, `waypoint`; empty elsewhere.
     role: &'a str,
     /// Whether clusters that are not here do not exist: not so where a server delivers more.
@@ -26,7 +35,7 @@ impl<'a> Config<'a> {
     /// Reads a bootstrap, or the answer of `/config_dump`.
     pub(super) fn read(document: &'a Value) -> Result<Self, Unfit> {
         let root = Node::root(document);
-        let mut config = Self::empty();
+        let mut config = Self::default();
         if let Some(configs) = root.field("configs") {
             configs.items().for_each(|dump| config.take(&dump));
             config.whole = true;
@@ -37,18 +46,6 @@ impl<'a> Config<'a> {
             return Err(Unfit::Foreign);
         }
         if config.listeners.is_empty() { Err(Unfit::NoListener) } else { Ok(config) }
-    }
-
-    fn empty() -> Self {
-        Self {
-            listeners: Vec::new(),
-            clusters: HashMap::new(),
-            routes: HashMap::new(),
-            filters: HashMap::new(),
-            admin: None,
-            role: "",
-            whole: false,
-        }
     }
 
     /// Whether Istio runs it.
@@ -63,6 +60,7 @@ impl<'a> Config<'a> {
 
     fn bootstrap(&mut self, root: &Node<'a>) {
         self.admin = root.field("admin");
+        self.more_listeners = root.at(&["dynamic_resources", "lds_config"]);
         if let Some(resources) = root.field("static_resources") {
             self.listeners.extend(resources.list("listeners"));
             self.clusters.extend(resources.list("clusters").into_iter().map(named));
@@ -71,6 +69,7 @@ impl<'a> Config<'a> {
 
     /// One part of a dump.
     fn take(&mut self, dump: &Node<'a>) {
+        self.rejections(dump);
         match dump.unwrapped().0 {
             // Its static resources come again in the other parts.
             "BootstrapConfigDump" => {
@@ -81,7 +80,12 @@ impl<'a> Config<'a> {
             "ListenersConfigDump" => {
                 let fixed = dump.list("static_listeners").into_iter().filter_map(|entry| entry.field("listener"));
                 let dynamic = dump.list("dynamic_listeners").into_iter();
-                let dynamic = dynamic.filter_map(|entry| entry.at(&["active_state", "listener"]));
+                let dynamic = dynamic.flat_map(|entry| {
+                    // What is being warmed serves next.
+                    ["active_state", "warming_state"]
+                        .into_iter()
+                        .filter_map(move |state| entry.at(&[state, "listener"]))
+                });
                 self.listeners.extend(fixed.chain(dynamic).map(|listener| listener.unwrapped().1));
             }
             "ClustersConfigDump" => {
@@ -94,11 +98,38 @@ impl<'a> Config<'a> {
                 let routes = entries.into_iter().flatten().filter_map(|entry| entry.field("route_config"));
                 self.routes.extend(routes.map(|routes| named(routes.unwrapped().1)));
             }
+            "ScopedRoutesConfigDump" => {
+                let entries =
+                    ["inline_scoped_route_configs", "dynamic_scoped_route_configs"].map(|name| dump.list(name));
+                let scopes = entries.into_iter().flatten().map(|entry| {
+                    let scopes = entry.list("scoped_route_configs").into_iter().map(|scope| scope.unwrapped().1);
+                    (entry.text("name"), scopes.collect())
+                });
+                self.scopes.extend(scopes);
+            }
             "EcdsConfigDump" => {
                 let entries = dump.list("ecds_filters").into_iter().filter_map(|entry| entry.field("ecds_filter"));
                 self.filters.extend(entries.map(|filter| named(filter.unwrapped().1)));
             }
             _ => {}
+        }
+    }
+}
+
+impl<'a> Config<'a> {
+    /// What a part of a dump tells of updates that failed; of some twice, in an entry of what is there and in one alone.
+    fn rejections(&mut self, dump: &Node<'a>) {
+        for (list, entries) in dump.members() {
+            let kind =
+                list.trim_start_matches("dynamic").trim_start_matches('_').trim_end_matches('s').replace('_', " ");
+            for (error, entry) in entries.items().filter_map(|entry| Some((entry.field("error_state")?, entry))) {
+                let failed = error.field("failed_configuration").map_or("", |failed| failed.text("name"));
+                let name = Some(entry.text("name")).filter(|name| !name.is_empty()).unwrap_or(failed);
+                let what = format!("{} `{name}`", kind.to_lowercase());
+                if self.rejected.iter().all(|(other, _)| *other != what) {
+                    self.rejected.push((what, error));
+                }
+            }
         }
     }
 }

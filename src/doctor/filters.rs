@@ -3,17 +3,11 @@
 use super::check;
 use super::condition;
 use super::config::Config;
+use super::kinds::{self, Nature};
 use super::node::Node;
-use super::routes;
+use super::pages;
+use super::writers::{self, Side};
 use super::{Findings, Place, Rule};
-
-/// Filters that answer requests by themselves, from what earlier ones left behind or from settings.
-const ANSWERS: [(&str, &str); 2] = [
-    ("CacheConfig", "a response that was allowed to one caller is given to another"),
-    ("CacheV2Config", "a response that was allowed to one caller is given to another"),
-];
-/// Filters that run somebody's code.
-const CODE: [&str; 5] = ["Lua", "Wasm", "ExternalProcessor", "Config", "DynamicModuleFilter"];
 
 /// The filters of a connection manager, in their order.
 pub(super) struct Chain<'a> {
@@ -28,6 +22,8 @@ pub(super) struct Filter<'a> {
     pub(super) name: &'a str,
     /// The message type of its configuration; empty if that is not known.
     kind: &'a str,
+    /// The same as it was given, with the package.
+    url: &'a str,
     pub(super) config: Node<'a>,
     /// It runs only where a matcher says so.
     is_matched: bool,
@@ -52,6 +48,13 @@ impl<'a> Chain<'a> {
         &self.filters
     }
 
+    /// Whether a filter stands before the first check or behind it; `None` for checks, and where there is none.
+    pub(super) fn side(&self, at: usize) -> Option<Side> {
+        let first = self.filters.iter().position(Filter::is_check)?;
+        let is_check = self.filters.get(at).is_some_and(Filter::is_check);
+        (!is_check).then_some(if at < first { Side::Before } else { Side::After })
+    }
+
     /// Those that ask an external authorizer.
     pub(super) fn checks(&self) -> impl Iterator<Item = &Filter<'a>> {
         self.filters.iter().filter(|filter| filter.is_check())
@@ -61,21 +64,20 @@ impl<'a> Chain<'a> {
 impl<'a> Filter<'a> {
     fn read(node: &Node<'a>, config: &Config<'a>) -> Self {
         let name = node.text("name");
-        let delivered = config.filters.get(name).and_then(|filter| filter.typed("typed_config"));
-        let is_unseen = node.field("config_discovery").is_some() && delivered.is_none();
-        let typed = node.typed("typed_config").or(delivered);
-        let (mut kind, mut settings) = typed.unwrap_or(("", node.clone()));
-        let is_matched = kind == "ExtensionWithMatcher";
-        if is_matched
-            && let Some(inner) = settings.field("extension_config").and_then(|inner| inner.typed("typed_config"))
-        {
-            (kind, settings) = inner;
-        }
-        Self { node: node.clone(), name, kind, config: settings, is_matched, is_unseen }
+        let delivered = config.filters.get(name).filter(|_| node.field("config_discovery").is_some());
+        let any = node.field("typed_config").or_else(|| delivered?.field("typed_config"));
+        let is_unseen = any.is_none() && node.field("config_discovery").is_some();
+        let inner = any.as_ref().and_then(|any| any.at(&["extension_config", "typed_config"]));
+        let is_matched = any.as_ref().is_some_and(|any| any.unwrapped().0 == "ExtensionWithMatcher");
+        let any = inner.filter(|_| is_matched).or(any);
+        let (kind, settings) = any.as_ref().map_or_else(|| ("", node.clone()), Node::unwrapped);
+        let url = any.as_ref().map_or("", url);
+        Self { node: node.clone(), name, kind, url, config: settings, is_matched, is_unseen }
     }
 
     fn is_check(&self) -> bool {
-        self.kind == "ExtAuthz" || (self.kind.is_empty() && self.name == "envoy.filters.http.ext_authz")
+        kinds::family(self.url) == Some("ext_authz")
+            || (self.kind.is_empty() && self.name == "envoy.filters.http.ext_authz")
     }
 
     /// The policy of Envoy Gateway that it was made for, as `namespace/name`: such a filter is off but for the routes that
@@ -94,10 +96,24 @@ impl<'a> Filter<'a> {
         self.kind == "JwtAuthentication"
     }
 
-    fn runs_code(&self) -> bool {
-        // Go's message is called `Config`, as others are.
-        CODE.contains(&self.kind) && (self.kind != "Config" || self.name.contains("golang"))
+    /// What is known of it, in words, if it can do more than refuse.
+    fn doubts(&self, side: Side) -> Option<String> {
+        let doubt = match (kinds::nature(self.url), side) {
+            (Nature::Passes | Nature::Answers(_), _) | (Nature::Converts, Side::Before) => return None,
+            (Nature::Converts, Side::After) => "it makes another request of the one that was checked".to_owned(),
+            (Nature::Code, Side::Before) => "it may answer or change requests".to_owned(),
+            (Nature::Code, Side::After) => "it may change what was checked".to_owned(),
+            (Nature::Unknown, _) if self.is_unseen => "its configuration is not in the document".to_owned(),
+            (Nature::Unknown, _) => format!("nothing is known of `{}`", kinds::message(self.url)),
+        };
+        Some(doubt)
     }
+}
+
+/// The type in an `Any`, through `TypedStruct`.
+fn url<'a>(any: &Node<'a>) -> &'a str {
+    let url = any.text("@type");
+    if url.ends_with(".TypedStruct") { any.text("type_url") } else { url }
 }
 
 /// Looks at all filters.
@@ -107,7 +123,7 @@ pub(super) fn examine(
     findings: &mut Findings,
 ) {
     let Some(first) = chain.filters.iter().position(Filter::is_check) else {
-        if !condition::refusals(chain, place, findings) && routes::lead_anywhere(manager, config) {
+        if !condition::refusals(chain, place, findings) && pages::lead_anywhere(manager, config) {
             let found = format!("{} filters, none of which asks an authorizer", chain.filters.len());
             findings.add(Rule::NoCheck, (place, manager, "http_filters"), found);
         }
@@ -168,7 +184,7 @@ fn standing(filter: &Filter<'_>, place: &Place, findings: &mut Findings) {
 
 fn before(filter: &Filter<'_>, place: &Place, findings: &mut Findings) {
     let at = (place, &filter.node, "");
-    if let Some((_, why)) = ANSWERS.iter().find(|(kind, _)| *kind == filter.kind) {
+    if let Nature::Answers(why) = kinds::nature(filter.url) {
         findings.add(Rule::AnswersBefore, at, format!("{why}, before anybody was asked"));
     } else if filter.kind == "HealthCheck" && !filter.config.is_on("pass_through_mode") {
         findings.add(
@@ -176,35 +192,42 @@ fn before(filter: &Filter<'_>, place: &Place, findings: &mut Findings) {
             at,
             "health checks are answered to everybody; harmless if that is all they say",
         );
-    } else if filter.runs_code() {
-        findings.add(Rule::CodeBefore, at, "it may answer or change requests");
+    } else if filter.kind == "HTTPFault" && filter.config.field("abort").is_some() {
+        findings.add(Rule::CodeBefore, (place, &filter.config, "abort"), "requests are answered at random");
+    } else if let Some(doubt) = filter.doubts(Side::Before) {
+        findings.add(Rule::CodeBefore, at, doubt);
     }
-    identity(filter, place, findings);
+    writers::examine((filter.url, &filter.config), (Side::Before, place), findings);
 }
 
 fn after(filter: &Filter<'_>, place: &Place, findings: &mut Findings) {
-    if filter.runs_code() {
-        findings.add(Rule::CodeAfter, (place, &filter.node, ""), "it may change what was checked");
+    if let Some(doubt) = filter.doubts(Side::After) {
+        findings.add(Rule::CodeAfter, (place, &filter.node, ""), doubt);
     }
-    identity(filter, place, findings);
+    writers::examine((filter.url, &filter.config), (Side::After, place), findings);
+    for own in filter.config.list("upstream_http_filters") {
+        behind(&own, place, findings);
+    }
 }
 
-/// Whether a filter that mutates headers mutates those of the authorizer. Before the check that is overwritten again,
-/// but on routes without the check it is not.
-fn identity(filter: &Filter<'_>, place: &Place, findings: &mut Findings) {
-    if filter.kind != "HeaderMutation" {
-        return;
-    }
-    for change in filter.config.at(&["mutations", "request_mutations"]).iter().flat_map(Node::items) {
-        let appended = change.at(&["append", "header"]).map(|header| header.text("key"));
-        let name = appended.unwrap_or_else(|| change.text("remove"));
-        if is_identity(name) {
-            findings.add(Rule::IdentityOverwritten, (place, &change, ""), format!("changes `{name}`"));
+/// A filter on the way to an upstream, which has its own list of them.
+pub(super) fn behind(node: &Node<'_>, place: &Place, findings: &mut Findings) {
+    let filter = Filter::read(node, &Config::default());
+    after(&filter, &place.then(format!("filter `{}`", filter.name)), findings);
+}
+
+/// What a route, virtual host or weighted cluster says to the filters of a chain other than the checks.
+pub(super) fn overrides(node: &Node<'_>, (chain, place): (&Chain<'_>, &Place), findings: &mut Findings) {
+    let Some(configs) = node.field("typed_per_filter_config") else { return };
+    for (at, filter) in chain.filters.iter().enumerate() {
+        let (Some(side), Some(any)) = (chain.side(at), configs.field(filter.name)) else { continue };
+        let place = place.then(format!("filter `{}`", filter.name));
+        // Through `FilterConfig`.
+        let any = any.field("config").filter(|_| any.unwrapped().0 == "FilterConfig").unwrap_or(any);
+        let (kind, settings) = any.unwrapped();
+        writers::examine((url(&any), &settings), (side, &place), findings);
+        if side == Side::Before && kind == "HTTPFault" && settings.field("abort").is_some() {
+            findings.add(Rule::CodeBefore, (&place, &settings, "abort"), "requests are answered at random");
         }
     }
-}
-
-/// Whether a header says who is there, in whatever spelling.
-pub(super) fn is_identity(name: &str) -> bool {
-    name.to_ascii_lowercase().replace('_', "-").starts_with("x-entrance-")
 }

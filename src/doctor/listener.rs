@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::cluster;
 use super::config::Config;
+use super::connections;
 use super::filters::{self, Chain};
 use super::node::Node;
 use super::routes;
@@ -35,6 +35,7 @@ pub(super) fn examine(listener: &Node<'_>, config: &Config<'_>, findings: &mut F
     if let Some(chain) = listener.field("default_filter_chain") {
         examine_chain((listener, &chain), (config, &place.then("default filter chain")), findings);
     }
+    connections::datagrams(listener, &place, findings);
     if let Some((_, manager)) = listener.at(&["api_listener"]).and_then(|api| api.typed("api_listener")) {
         examine_manager((&manager, false), (config, &place), findings);
     }
@@ -50,36 +51,30 @@ fn is_certified(listener: &Node<'_>, chain: &Node<'_>) -> bool {
     is_asked || listener.field("internal_listener").is_some()
 }
 
+/// The connection managers of a listener.
+pub(super) fn managers<'a>(listener: &Node<'a>) -> Vec<Node<'a>> {
+    let chains = listener.list("filter_chains").into_iter().chain(listener.field("default_filter_chain"));
+    let filters = chains.flat_map(|chain| chain.list("filters"));
+    let typed = filters.filter_map(|filter| filter.typed("typed_config"));
+    let api = listener.field("api_listener").and_then(|api| api.typed("api_listener"));
+    typed.filter(|(kind, _)| *kind == "HttpConnectionManager").chain(api).map(|(_, manager)| manager).collect()
+}
+
 fn examine_chain(
     (listener, chain): (&Node<'_>, &Node<'_>),
     (config, place): (&Config<'_>, &Place),
     findings: &mut Findings,
 ) {
-    for filter in chain.list("filters") {
-        match filter.typed("typed_config") {
-            Some(("HttpConnectionManager", manager)) => {
-                examine_manager((&manager, is_certified(listener, chain)), (config, place), findings);
-            }
-            // What comes to a listener within the proxy has come through another one, or is on its way out.
-            Some(("TcpProxy", _)) if listener.field("internal_listener").is_some() || asks_about_connections(chain) => {
-            }
-            Some(("TcpProxy", proxy)) if cluster::leads_nowhere(proxy.text("cluster"), config) => {}
-            Some(("TcpProxy", proxy)) => {
-                let found = format!("connections go to cluster `{}` as they are", proxy.text("cluster"));
-                findings.add(Rule::NotHttp, (place, &filter, ""), found);
-            }
-            Some(_) | None => {}
+    let filters = chain.list("filters");
+    for filter in &filters {
+        if let Some(("HttpConnectionManager", manager)) = connections::settings(filter, config) {
+            examine_manager((&manager, is_certified(listener, chain)), (config, place), findings);
         }
     }
-}
-
-/// Whether an authorizer is asked about each connection; one of requests refuses what is none.
-fn asks_about_connections(chain: &Node<'_>) -> bool {
-    chain
-        .list("filters")
-        .iter()
-        .filter_map(|filter| filter.typed("typed_config"))
-        .any(|(kind, settings)| kind == "ExtAuthz" && !settings.is_on("failure_mode_allow"))
+    // What comes to a listener within the proxy has come through another one, or is on its way out.
+    if listener.field("internal_listener").is_none() {
+        connections::examine(&filters, (config, place), findings);
+    }
 }
 
 fn examine_manager(

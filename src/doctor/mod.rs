@@ -2,8 +2,10 @@
 //!
 //! Pure: a configuration as JSON goes in, findings come out. *Nodes* (`node`) are values that know their place;
 //! *configurations* (`config`) are found in bootstraps and in the dumps of the admin port; the rest walks down as a
-//! request does: listener and connection manager (`listener`), the check and its neighbours (`check`, `filters`), routes
-//! that switch it off (`routes`), what the check depends on in Istio (`condition`), and the way to the authorizer (`cluster`). [`Rule`] lists what is looked for.
+//! request does: listener and connection manager (`listener`), what is no request (`connections`), the check and its
+//! neighbours (`check`, `filters`: what they can do is in `kinds` and `writers`), routes that switch it off (`routes`: where
+//! they stand is in `tables`, which of them lead to no API in `pages`), what the check depends on in Istio (`condition`), the
+//! way to the authorizer (`cluster`, `tls`), and what is behind the check (`upstreams`). [`Rule`] lists what is looked for.
 //!
 //! # What is promised
 //! - **Nothing is taken for granted.** A setting that is absent counts as what Envoy makes of it. What cannot be seen,
@@ -16,11 +18,18 @@ mod check;
 mod cluster;
 mod condition;
 mod config;
+mod connections;
 mod filters;
+mod kinds;
 mod listener;
 mod node;
+mod pages;
 mod routes;
 mod rule;
+mod tables;
+mod tls;
+mod upstreams;
+mod writers;
 
 use serde_json::Value;
 
@@ -62,14 +71,17 @@ pub enum Unfit {
 /// # Errors
 /// [`Unfit`].
 pub fn examine(document: &Value) -> Result<Vec<Finding>, Unfit> {
-    let config = Config::read(document)?;
+    let mut config = Config::read(document)?;
+    config.upstreams = upstreams::of(&config);
     let mut findings = Findings::default();
+    connections::unseen(&config, &mut findings);
     if let Some(admin) = &config.admin {
         listener::admin(admin, &mut findings);
     }
     for listener in config.listeners.iter().filter(|listener| !config.is_own_way_out(listener)) {
         listener::examine(listener, &config, &mut findings);
     }
+    upstreams::examine(&config, &mut findings);
     Ok(findings.0)
 }
 

@@ -2,43 +2,19 @@
 
 use super::cluster;
 use super::config::Config;
-use super::filters::{Chain, Filter, is_identity};
+use super::filters::{self, Chain, Filter};
 use super::node::Node;
+use super::tables::{self, Tables};
+use super::writers::is_identity;
 use super::{Findings, Place, Rule};
 
 /// What stands above a route.
 struct Above<'s, 'a> {
+    chain: &'s Chain<'a>,
+    config: &'s Config<'a>,
     checks: &'s [&'s Filter<'a>],
     /// For each check, whether it is made so far.
     on: Vec<bool>,
-}
-
-/// The routes of a connection manager, if they are in the document.
-fn routes<'a>(manager: &Node<'a>, config: &Config<'a>) -> Option<Node<'a>> {
-    let delivered = manager.at(&["rds"]).map(|rds| rds.text("route_config_name"));
-    manager.field("route_config").or_else(|| config.routes.get(delivered?).cloned())
-}
-
-/// What Istio lets health checks and monitoring see, by its beginning.
-const PAGES: [&str; 3] = ["/healthz/ready", "/metrics", "/stats/prometheus"];
-
-/// Whether requests can reach an upstream, as far as is seen. Answers of the proxy's own and single pages of its admin port
-/// or of Istio's agent, which health checks and monitoring are given, are none; nor is another listener of the proxy, which
-/// is looked at itself.
-pub(super) fn lead_anywhere(manager: &Node<'_>, config: &Config<'_>) -> bool {
-    let Some(routes) = routes(manager, config) else { return true };
-    let hosts = routes.list("virtual_hosts");
-    hosts.iter().any(|host| host.field("matcher").is_some())
-        || hosts.iter().flat_map(|host| host.list("routes")).any(|route| {
-            let Some(action) = route.field("route") else { return false };
-            let condition = route.field("match");
-            let is_page = condition.is_some_and(|condition| {
-                condition.field("path").is_some() || PAGES.contains(&condition.text("prefix"))
-            });
-            let cluster = action.text("cluster");
-            let is_own = cluster::is_admin(cluster, config) || cluster::is_agent(cluster, config);
-            !(is_page && is_own || cluster::is_within(cluster, config))
-        })
 }
 
 /// Looks at the routes of a connection manager.
@@ -48,26 +24,22 @@ pub(super) fn examine(
     findings: &mut Findings,
 ) {
     let checks: Vec<_> = chain.checks().collect();
-    let Some(routes) = routes(manager, config) else {
-        let name = manager.at(&["rds"]).map_or("by scope", |rds| rds.text("route_config_name"));
-        findings.add(Rule::UnseenRoutes, (place, manager, "rds"), format!("routes `{name}` are not in the document"));
-        return;
-    };
+    let tables = Tables::of(manager, config);
+    for (at, name) in &tables.unseen {
+        findings.add(Rule::UnseenRoutes, (place, at, ""), format!("routes `{name}` are not in the document"));
+    }
     let on = checks.iter().map(|check| !check.node.is_on("disabled")).collect();
-    let above = Above { checks: &checks, on };
-    let above = above.below(&routes);
-    headers(&routes, place, findings);
-    for host in routes.list("virtual_hosts") {
-        let place = place.then(format!("virtual host `{}`", host.text("name")));
-        let above = above.below(&host);
-        headers(&host, &place, findings);
-        overrides(&host, (&above, &place), findings);
-        for (at, route) in host.list("routes").iter().enumerate() {
-            let place = place.then(called(route, at));
-            examine_route(route, (&above, &place), findings);
-        }
-        if host.field("matcher").is_some() {
-            findings.add(Rule::UnseenRoutes, (&place, &host, "matcher"), "routes in a matcher tree are not looked at");
+    let above = Above { chain, config, checks: &checks, on };
+    for table in &tables.seen {
+        let above = above.below(table);
+        above.look(table, place, findings);
+        for host in table.list("virtual_hosts") {
+            let place = place.then(format!("virtual host `{}`", host.text("name")));
+            let above = above.below(&host);
+            above.look(&host, &place, findings);
+            for (at, route) in tables::routes(&host).0.iter().enumerate() {
+                examine_route(route, (&above, &place.then(called(route, at))), findings);
+            }
         }
     }
 }
@@ -86,24 +58,28 @@ fn called(route: &Node<'_>, at: usize) -> String {
 }
 
 fn examine_route(route: &Node<'_>, (above, place): (&Above<'_, '_>, &Place), findings: &mut Findings) {
-    headers(route, place, findings);
     for condition in route.field("match").iter().flat_map(|condition| condition.list("headers")) {
         if is_identity(condition.text("name")) {
             let found = format!("chosen by `{}`, which is still the client's", condition.text("name"));
             findings.add(Rule::IdentityRoutes, (place, &condition, "name"), found);
         }
     }
-    overrides(route, (above, place), findings);
+    above.look(route, place, findings);
     let Some(action) = route.field("route") else {
         // A redirect or a direct response: no upstream is behind it.
         return;
     };
     let here = above.below(route);
     let clusters = action.field("weighted_clusters").map(|weighted| weighted.list("clusters")).unwrap_or_default();
+    if !here.checks.is_empty() {
+        here.doors(&action, place, findings);
+    }
     if clusters.is_empty() {
         here.report((route, action.text("cluster")), place, findings);
     }
     for cluster in clusters {
+        above.look(&cluster, place, findings);
+        here.chosen(&cluster, place, findings);
         here.below(&cluster).report((&cluster, cluster.text("name")), place, findings);
     }
 }
@@ -112,19 +88,61 @@ impl<'s, 'a> Above<'s, 'a> {
     /// The state below a node that may override it.
     fn below(&self, node: &Node<'_>) -> Self {
         let on = self.checks.iter().zip(&self.on).map(|(check, on)| switched(node, check).unwrap_or(*on)).collect();
-        Self { checks: self.checks, on }
+        Self { on, ..*self }
     }
 
-    /// A way to an upstream that no check stands before.
+    /// Looks at what a node says to filters and to the router.
+    fn look(&self, node: &Node<'_>, place: &Place, findings: &mut Findings) {
+        headers(node, place, findings);
+        overrides(node, (self, place), findings);
+        filters::overrides(node, (self.chain, place), findings);
+    }
+
+    /// A way to an upstream that no check stands before, or not all.
     fn report(&self, (node, cluster): (&Node<'_>, &str), place: &Place, findings: &mut Findings) {
-        if self.checks.is_empty() || self.on.iter().any(|on| *on) {
-            return;
+        let at = (place, node, "typed_per_filter_config");
+        let names = |on: bool| {
+            let checks = self.checks.iter().zip(&self.on).filter(move |(_, is_on)| **is_on == on);
+            checks.map(|(check, _)| *check)
+        };
+        let staying: Vec<_> = names(true).map(|check| format!("`{}`", check.name)).collect();
+        if !staying.is_empty() {
+            // Those that are off unless a route switches them on are not missed.
+            for check in names(false).filter(|check| !check.node.is_on("disabled")) {
+                let stays = staying.join(", ");
+                let found = format!("cluster `{cluster}` is reached without `{}`; what stays is {stays}", check.name);
+                findings.add(Rule::RouteLessChecked, at, found);
+            }
+        } else if !self.checks.is_empty() {
+            let found = format!("requests reach cluster `{cluster}` unchecked");
+            // Where policies switch the check on, nobody has switched it off.
+            let by_policy = self.checks.iter().all(|check| check.policy().is_some());
+            let rule = if by_policy { Rule::RouteWithoutPolicy } else { Rule::RouteUnprotected };
+            findings.add(rule, at, found);
         }
-        let found = format!("requests reach cluster `{cluster}` unchecked");
-        // Where policies switch the check on, nobody has switched it off.
-        let by_policy = self.checks.iter().all(|check| check.policy().is_some());
-        let rule = if by_policy { Rule::RouteWithoutPolicy } else { Rule::RouteUnprotected };
-        findings.add(rule, (place, node, "typed_per_filter_config"), found);
+    }
+
+    /// Ways in which a checked request becomes another one.
+    fn doors(&self, action: &Node<'_>, place: &Place, findings: &mut Findings) {
+        self.chosen(action, place, findings);
+        let is_within = cluster::is_within(action.text("cluster"), self.config);
+        for upgrade in action.list("upgrade_configs") {
+            if upgrade.field("connect_config").is_some() && !is_within {
+                let found = format!("cluster `{}` gets what the client sends", action.text("cluster"));
+                findings.add(Rule::ConnectTerminated, (place, &upgrade, "connect_config"), found);
+            }
+        }
+    }
+
+    /// What a header of the client chooses.
+    fn chosen(&self, action: &Node<'_>, place: &Place, findings: &mut Findings) {
+        for (field, what) in [("cluster_header", "the cluster"), ("host_rewrite_header", "the host")] {
+            let name = action.text(field);
+            if !name.is_empty() && !self.checks.is_empty() {
+                let found = format!("`{name}` names {what}");
+                findings.add(Rule::ClientChooses, (place, action, field), found);
+            }
+        }
     }
 }
 

@@ -67,6 +67,12 @@ rules! {
     NoCheck = ("no-check", Error, "add `envoy.filters.http.ext_authz` before every filter that relies on it, or take the listener away");
     /// A filter chain forwards connections without looking at requests.
     NotHttp = ("not-http", Warning, "use the HTTP connection manager with ext_authz, or make sure that nothing protected is behind this chain");
+    /// A filter chain forwards connections to an upstream whose requests are checked elsewhere.
+    TcpBeside = ("tcp-beside", Error, "take the filter chain away, or give it the HTTP connection manager with ext_authz: whoever connects there goes around the check");
+    /// Listeners come from a server and are not in the document.
+    UnseenListeners = ("unseen-listeners", Warning, "give the answer of `/config_dump` of a running proxy, which holds the listeners it has received");
+    /// The proxy has rejected an update, and goes on with what it had.
+    UpdateRejected = ("update-rejected", Warning, "mend what the proxy complains about: until then it may serve without the check that the update brings");
     /// Errors of the authorizer count as permits.
     FailureModeAllow = ("failure-mode-allow", Error, "set `failure_mode_allow: false`: otherwise a stopped authorizer means that everybody passes");
     /// The filter is off unless a route switches it on.
@@ -89,18 +95,26 @@ rules! {
     UnseenFilter = ("unseen-filter", Warning, "give the dump of a proxy that has received the filter (`/config_dump`), and no default configuration that lets requests pass");
     /// A route, virtual host or weighted cluster switches the check off.
     RouteUnprotected = ("route-unprotected", Error, "remove the override and let a policy say `anonymous: true` for that path, so that identity headers are stripped and the access is recorded");
+    /// A route switches off one of several checks.
+    RouteLessChecked = ("route-less-checked", Warning, "make sure that the check that stays is the one that decides who gets in, or remove the override");
     /// No policy of Envoy Gateway puts a route to the authorizer.
     RouteWithoutPolicy = ("route-without-policy", Error, "let a SecurityPolicy with `extAuth` target the Gateway; a policy of the route takes its place unless it has an `extAuth` of its own or `mergeType: StrategicMerge`");
     /// A route asks another authorizer, or none that is known.
     RouteElsewhere = ("route-elsewhere", Warning, "remove the override of the service, or make sure that this authorizer has the same policies");
     /// Routes come from a server and are not in the document.
-    UnseenRoutes = ("unseen-routes", Note, "give the answer of `/config_dump` of a running proxy, which holds the routes it has received");
+    UnseenRoutes = ("unseen-routes", Warning, "give the answer of `/config_dump` of a running proxy, which holds the routes it has received");
+    /// A header of the client chooses the upstream, or the host that the upstream sees.
+    ClientChooses = ("client-chooses", Error, "name cluster and host in the route: the check knows of neither, and a client may name any");
+    /// After one check of a CONNECT request any bytes go to the upstream.
+    ConnectTerminated = ("connect-terminated", Error, "remove `connect_config`, or let the cluster be a listener of this proxy that checks what arrives");
     /// An upgraded connection has filters of its own, without the check.
     UpgradeUnchecked = ("upgrade-unchecked", Error, "remove `filters` from the upgrade, or put ext_authz first there, too");
     /// A filter before the check can answer by itself.
     AnswersBefore = ("answers-before", Error, "put the filter behind ext_authz");
-    /// A filter before the check may change or answer a request by code of its own.
+    /// A filter before the check may change a request, or answer it.
     CodeBefore = ("code-before", Warning, "put the filter behind ext_authz unless the check needs what it does; nobody checks what it answers itself");
+    /// A filter before the check puts credentials of the proxy's own into requests.
+    CredentialsBefore = ("credentials-before", Error, "put the filter behind ext_authz: otherwise whoever sends no token is checked as the proxy");
     /// A filter behind the check may change what was checked.
     CodeAfter = ("code-after", Warning, "make sure that it changes neither path, method, host nor identity headers, or put it before ext_authz");
     /// Something beside the authorizer writes identity headers.
@@ -145,6 +159,8 @@ rules! {
     ClusterNotHttp2 = ("cluster-not-http2", Error, "set `explicit_http_config: {http2_protocol_options: {}}` in the cluster: gRPC is HTTP/2, and every check fails");
     /// Tokens travel to another machine in clear.
     ClusterPlaintext = ("cluster-plaintext", Warning, "put TLS around it, or bring the authorizer to the same machine: the connection carries tokens");
+    /// The authorizer's certificate is not verified.
+    ClusterUnverified = ("cluster-unverified", Warning, "set `validation_context` with `trusted_ca` and `match_typed_subject_alt_names`: otherwise whoever is in between can permit");
     /// The admin port is open to others.
     AdminOpen = ("admin-open", Warning, "let `admin.address` be a loopback address or a Unix socket: whoever reaches it can end the proxy and read its configuration");
 }
