@@ -208,6 +208,15 @@ fn findings_name_line_field_and_remedy() {
     assert_eq!(run_with(["doctor", "-", "--ignore", "failure-mode-allow"], &bad).code, 0);
 }
 
+/// Envoy takes aliases, and no merge keys.
+#[test]
+fn aliases_of_a_bootstrap_are_followed() {
+    let anchor = SHIPPED.replace("normalize_path: true", "normalize_path: &yes true");
+    let bad = anchor.replace("failure_mode_allow: false", "failure_mode_allow: *yes");
+    let ran = run_with(["doctor", "-"], &bad);
+    assert!(ran.code == 1 && ran.out.contains("failure-mode-allow"), "{}{}", ran.out, ran.err);
+}
+
 #[test]
 fn sarif_holds_every_rule_and_the_place() {
     let bad = SHIPPED.replace("merge_slashes: true", "merge_slashes: false");

@@ -108,6 +108,44 @@ fn numbers_that_json_cannot_carry_are_refused_where_they_stand() {
 }
 
 #[test]
+fn aliases_stand_for_what_they_name_where_that_is_allowed() {
+    let read = |text: &str| match yaml::parse_with_aliases(text.as_bytes()) {
+        Ok(documents) => documents.into_iter().map(|document| document.body).collect::<Value>().to_string(),
+        Err(problem) => problem.to_string(),
+    };
+    assert_eq!(
+        read("a: &x {b: [1, &y 2]}\nc: *x\nd: [*y, *x]"),
+        r#"[{"a":{"b":[1,2]},"c":{"b":[1,2]},"d":[2,{"b":[1,2]}]}]"#
+    );
+    assert_eq!(read("[&x 1, &x 2, *x]"), "[[1,2,2]]");
+    let laughs = |last: usize| {
+        let line = |at: usize| format!("a{at}: &a{at} [{}]\n", vec![format!("*a{}", at - 1); 9].join(", "));
+        "a0: &a0 ha\n".to_owned() + &(1..=last).map(line).collect::<String>()
+    };
+    assert!(read(&laughs(3)).starts_with(r#"[{"a0":"ha","a1":["ha","#));
+    let long = format!("a: &a {}\nb: [{}]", "x".repeat(1 << 18), ["*a"; 5].join(", "));
+    let deep = |levels| {
+        format!("a: &a {}1{}\nb: {}*a{}", "[".repeat(40), "]".repeat(40), "[".repeat(levels), "]".repeat(levels))
+    };
+    assert!(read(&deep(MOST_DEPTH - 41)).starts_with("[{"));
+    for (text, complaint) in [
+        (laughs(9).as_str(), "7:30: aliases repeat more than 1048576 values and bytes; write less of them"),
+        (&long, "2:17: aliases repeat more than 1048576 values and bytes; write less of them"),
+        (
+            &deep(MOST_DEPTH - 40),
+            "2:28: with this alias lists and mappings nest more than 64 levels deep; flatten them",
+        ),
+        ("a: &x [*x]", "1:8: this alias stands for a key, or for what it is a part of; write it out"),
+        ("a: &x b\n*x : c", &format!("2:1: {ALIAS}")),
+        ("a: &x {b: 1}\nc: {<<: *x}", "2:5: the merge key `<<` is not supported; write the merged fields out"),
+    ] {
+        assert_eq!(read(text), complaint);
+    }
+    let lines = yaml::parse_with_aliases(b"a: &x\n  b: 1\nc: *x").unwrap().remove(0).lines;
+    assert_eq!((lines.line(&path("a.b")), lines.line(&path("c.b"))), (Some((2, 3)), Some((3, 1))));
+}
+
+#[test]
 fn what_is_not_yaml_is_refused_with_a_hint() {
     let begins = "no plain value begins with this character; put the value in quotes";
     let quote = |what: &str| {

@@ -4,6 +4,7 @@
 //! aliases, merge keys, tags of one's own, duplicate keys, keys that are no strings. What is left means the same to
 //! everybody who reads the file. [`parse`] takes any bytes at all; it is the entry for fuzzing, too.
 
+mod anchors;
 mod build;
 mod lines;
 mod packed;
@@ -19,6 +20,7 @@ use serde_json::Value;
 pub use lines::Lines;
 pub(super) use packed::Packed;
 
+use anchors::Anchors;
 use lines::Place;
 
 /// Longest stream (4 MiB).
@@ -62,7 +64,17 @@ impl std::error::Error for Problem {}
 /// The first [`Problem`].
 pub fn parse(bytes: &[u8]) -> Result<Vec<Document>, Problem> {
     let text = text::text(bytes)?;
-    guarded(|| build::documents(text))
+    guarded(|| build::documents(text, None))
+}
+
+/// Reads a stream that was written for another program, in which aliases stand for what they name. It is no way to read
+/// policies: what an alias stands for is easily overlooked.
+///
+/// # Errors
+/// The first [`Problem`]; one is that aliases repeat too much.
+pub fn parse_with_aliases(bytes: &[u8]) -> Result<Vec<Document>, Problem> {
+    let text = text::text(bytes)?;
+    guarded(|| build::documents(text, Some(Anchors::default())))
 }
 
 /// Does `work`. Where it panics, which would be a bug of the parser, one file is refused and reading files goes on.

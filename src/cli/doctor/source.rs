@@ -46,7 +46,8 @@ impl Document {
         {
             return Ok(Self { name, body, lines: None });
         }
-        let documents = yaml::parse(bytes).map_err(|problem| UsageError::new(format!("{name}:{problem}")))?;
+        let documents =
+            yaml::parse_with_aliases(bytes).map_err(|problem| UsageError::new(format!("{name}:{problem}")))?;
         let mut documents = documents.into_iter();
         match (documents.next(), documents.next()) {
             (Some(document), None) => Ok(Self { name, body: document.body, lines: Some(document.lines) }),

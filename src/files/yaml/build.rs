@@ -6,14 +6,15 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 use serde_json::{Map, Value};
 
 use super::super::excerpt::shown;
+use super::anchors::Anchors;
 use super::lines::{Draft, Place};
 use super::scalar::{self, CoreTag};
 use super::syntax::{self, ALIAS, ANCHOR};
 use super::{Document, MOST_DEPTH, MOST_NODES, Problem};
 
-/// All documents of a text.
-pub(super) fn documents(text: &str) -> Result<Vec<Document>, Problem> {
-    let mut builder = Builder::default();
+/// All documents of a text, in which aliases stand for what they name if there is room for `anchors`.
+pub(super) fn documents(text: &str, anchors: Option<Anchors>) -> Result<Vec<Document>, Problem> {
+    let mut builder = Builder { anchors, ..Builder::default() };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| syntax::problem(text, &error))?;
         builder.take(event, Place::of(span.start))?;
@@ -28,10 +29,14 @@ struct Builder {
     open: Vec<Open>,
     lines: Draft,
     nodes: usize,
+    /// `None` where they are refused.
+    anchors: Option<Anchors>,
 }
 
 struct Open {
     entry: usize,
+    /// The number of its anchor; zero if there is none.
+    anchor: usize,
     value: Growing,
 }
 
@@ -47,18 +52,22 @@ impl Builder {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {
                 Ok(())
             }
-            Event::Alias(_) => Err(at.problem(ALIAS)),
+            Event::Alias(anchor) => self.alias(anchor, at),
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = self.enter(at, anchor, tag)?;
-                if self.awaits_key() { self.key(&text, (style, tag), at) } else { self.scalar(&text, (style, tag), at) }
+                if self.awaits_key() {
+                    self.key(&text, (style, tag), at)
+                } else {
+                    self.scalar(&text, (style, tag, anchor), at)
+                }
             }
             Event::SequenceStart(anchor, tag) => {
                 let tag = self.enter(at, anchor, tag)?;
-                self.begin(Growing::List(Vec::new()), tag, at)
+                self.begin(Growing::List(Vec::new()), (tag, anchor), at)
             }
             Event::MappingStart(anchor, tag) => {
                 let tag = self.enter(at, anchor, tag)?;
-                self.begin(Growing::Mapping(Map::new(), None), tag, at)
+                self.begin(Growing::Mapping(Map::new(), None), (tag, anchor), at)
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 self.end();
@@ -73,10 +82,27 @@ impl Builder {
         if self.nodes > MOST_NODES {
             return Err(at.problem(format!("the file has more than {MOST_NODES} values; split it into several files")));
         }
-        if anchor > 0 {
+        if anchor > 0 && self.anchors.is_none() {
             return Err(at.problem(ANCHOR));
         }
         tag.map(|tag| CoreTag::read(&tag).map_err(|message| at.problem(message))).transpose()
+    }
+
+    /// What an alias stands for. It has one place, that of the alias.
+    fn alias(&mut self, anchor: usize, at: Place) -> Result<(), Problem> {
+        let is_key = self.awaits_key();
+        let depth = self.open.len();
+        let Some(anchors) = self.anchors.as_mut().filter(|_| !is_key) else { return Err(at.problem(ALIAS)) };
+        let value = anchors.repeat(anchor, depth).map_err(|message| at.problem(message))?;
+        self.note(at);
+        self.put(value);
+        Ok(())
+    }
+
+    fn keep(&mut self, anchor: usize, value: &Value) {
+        if let Some(anchors) = self.anchors.as_mut().filter(|_| anchor > 0) {
+            anchors.keep(anchor, value);
+        }
     }
 
     fn awaits_key(&self) -> bool {
@@ -98,7 +124,7 @@ impl Builder {
     }
 
     fn member(&mut self, key: String, at: Place) -> Result<(), Problem> {
-        let Some(Open { entry, value: Growing::Mapping(members, waiting) }) = self.open.last_mut() else {
+        let Some(Open { entry, value: Growing::Mapping(members, waiting), .. }) = self.open.last_mut() else {
             return Ok(());
         };
         if members.contains_key(&key) {
@@ -111,18 +137,19 @@ impl Builder {
         Ok(())
     }
 
-    fn scalar(&mut self, text: &str, how: (ScalarStyle, Option<CoreTag>), at: Place) -> Result<(), Problem> {
-        let is_empty = text.is_empty() && how == (ScalarStyle::Plain, None);
+    fn scalar(&mut self, text: &str, how: (ScalarStyle, Option<CoreTag>, usize), at: Place) -> Result<(), Problem> {
+        let is_empty = text.is_empty() && (how.0, how.1) == (ScalarStyle::Plain, None);
         if is_empty && self.open.is_empty() {
             return Ok(());
         }
         let value = scalar::resolve(text, how.0, how.1).map_err(|message| at.problem(message))?;
         self.note(at);
+        self.keep(how.2, &value);
         self.put(value);
         Ok(())
     }
 
-    fn begin(&mut self, value: Growing, tag: Option<CoreTag>, at: Place) -> Result<(), Problem> {
+    fn begin(&mut self, value: Growing, (tag, anchor): (Option<CoreTag>, usize), at: Place) -> Result<(), Problem> {
         let (what, own) = match value {
             Growing::List(_) => ("a list", CoreTag::Seq),
             Growing::Mapping(..) => ("a mapping", CoreTag::Map),
@@ -139,17 +166,19 @@ impl Builder {
             );
         }
         let entry = self.note(at);
-        self.open.push(Open { entry, value });
+        self.open.push(Open { entry, anchor, value });
         Ok(())
     }
 
     fn end(&mut self) {
-        let Some(Open { entry, value }) = self.open.pop() else { return };
+        let Some(Open { entry, anchor, value }) = self.open.pop() else { return };
         self.lines.close(entry);
-        self.put(match value {
+        let value = match value {
             Growing::List(elements) => Value::Array(elements),
             Growing::Mapping(members, _) => Value::Object(members),
-        });
+        };
+        self.keep(anchor, &value);
+        self.put(value);
     }
 
     /// Notes the place of a value, unless it was noted with its key.
