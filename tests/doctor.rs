@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use entrance::doctor::{Finding, Rule, examine};
+use entrance::doctor::{Finding, Rule, examine, examine_for};
 use entrance::files::yaml;
 use serde_json::{Value, json};
 
@@ -144,6 +144,23 @@ fn every_fault_of_the_corpus_is_found_and_nothing_else() {
     }
     let unseen: Vec<_> = Rule::ALL.iter().filter(|rule| !seen.contains(rule)).collect();
     assert!(unseen.is_empty(), "no case shows {unseen:?}");
+}
+
+#[test]
+fn only_the_authorizer_that_decides_counts_where_it_is_named() {
+    let case = cases().into_iter().find(|case| case["name"] == "one-of-two-checks-switched-off").unwrap();
+    let mut document = made(&case);
+    let rules = |document: &Value, authorizer: &str| {
+        let findings = examine_for(document, authorizer).unwrap();
+        findings.iter().map(|finding| finding.rule).collect::<Vec<_>>()
+    };
+    let asked = pointer("filters/0/typed_config/grpc_service/envoy_grpc/cluster_name");
+    *document.pointer_mut(&asked).unwrap() = json!("api");
+    assert_eq!(rules(&document, "entrance"), [Rule::RouteUnprotected]);
+    assert_eq!(rules(&document, "api"), [Rule::ClusterNotHttp2]);
+    assert_eq!(rules(&document, "nobody"), [Rule::NoCheck]);
+    let ran = run_with(["doctor", "-", "--authorizer", "entrance"], &document.to_string());
+    assert!(ran.code == 1 && ran.out.contains("route-unprotected"), "{}{}", ran.out, ran.err);
 }
 
 #[test]
@@ -331,6 +348,35 @@ fn a_way_from_one_listener_to_another_of_the_same_proxy_is_no_way_in() {
     assert_eq!(rules(chain.clone()), [Rule::NotHttp]);
     chain["internal_listener"] = json!({});
     assert_eq!(rules(chain), []);
+}
+
+/// Two scopes, one of which has its routes in another part of the dump; what is being warmed comes into service next.
+#[test]
+fn dumps_hold_scopes_and_listeners_to_come() {
+    let kind = |name: &str| format!("type.googleapis.com/envoy.admin.v3.{name}");
+    let dump = istio("router", &[]);
+    let mut manager = unchecked(json!({}), "api")["filter_chains"][0]["filters"][0]["typed_config"].take();
+    let routes = manager.as_object_mut().unwrap().remove("route_config").unwrap();
+    manager["scoped_routes"] = json!({"name": "scopes", "scoped_rds": {}});
+    let listener = json!({"filter_chains": [{"filters": [{"typed_config": manager}]}]});
+    let with = |parts: &[Value]| {
+        let mut dump = dump.clone();
+        dump["configs"].as_array_mut().unwrap().extend_from_slice(parts);
+        examine(&dump).unwrap().iter().map(|finding| finding.rule).collect::<Vec<_>>()
+    };
+    let warming = json!({"@type": kind("ListenersConfigDump"), "dynamic_listeners": [
+        {"name": "edge", "warming_state": {"listener": listener}}]});
+    assert_eq!(with(&[warming.clone()]), [Rule::NoCheck, Rule::UnseenRoutes]);
+    let scopes = json!({"@type": kind("ScopedRoutesConfigDump"), "dynamic_scoped_route_configs": [
+        {"name": "scopes", "scoped_route_configs": [{"name": "a", "route_configuration_name": "a"}]}]});
+    assert_eq!(with(&[warming.clone(), scopes.clone()]), [Rule::NoCheck, Rule::UnseenRoutes]);
+    let mut table = routes;
+    table["name"] = json!("a");
+    let delivered =
+        |table: &Value| json!({"@type": kind("RoutesConfigDump"), "dynamic_route_configs": [{"route_config": table}]});
+    assert_eq!(with(&[warming.clone(), scopes.clone(), delivered(&table)]), [Rule::NoCheck]);
+    table["virtual_hosts"][0]["routes"] = json!([{"match": {"prefix": "/"}, "direct_response": {"status": 404}}]);
+    assert_eq!(with(&[warming, scopes, delivered(&table)]), []);
 }
 
 /// The page lists each rule with its severity.

@@ -288,6 +288,9 @@ pub(super) struct DoctorArgs {
     /// Exit with 1 for warnings, too.
     #[arg(long)]
     pub(super) strict: bool,
+    /// Count only checks that ask this cluster, where other filters ask authorizers of their own.
+    #[arg(long, value_name = "CLUSTER", default_value = "", hide_default_value = true)]
+    pub(super) authorizer: String,
     /// Leave out the findings of a rule; may be repeated.
     #[arg(long, value_name = "RULE")]
     pub(super) ignore: Vec<String>,

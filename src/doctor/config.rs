@@ -19,6 +19,8 @@ pub(super) struct Config<'a> {
     /// Filters that a listener names.
     pub(super) filters: HashMap<&'a str, Node<'a>>,
     pub(super) admin: Option<Node<'a>>,
+    /// The cluster that decides who gets in; empty if all that are asked do.
+    pub(super) authorizer: &'a str,
     /// Clusters that checked requests go to.
     pub(super) upstreams: BTreeSet<&'a str>,
     /// Updates that the proxy has rejected: of what, and why.

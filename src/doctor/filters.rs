@@ -25,6 +25,8 @@ pub(super) struct Filter<'a> {
     /// The same as it was given, with the package.
     url: &'a str,
     pub(super) config: Node<'a>,
+    /// It asks an external authorizer, and that is the one that counts.
+    is_check: bool,
     /// It runs only where a matcher says so.
     is_matched: bool,
     /// Its configuration is delivered, and not here.
@@ -72,12 +74,14 @@ impl<'a> Filter<'a> {
         let any = inner.filter(|_| is_matched).or(any);
         let (kind, settings) = any.as_ref().map_or_else(|| ("", node.clone()), Node::unwrapped);
         let url = any.as_ref().map_or("", url);
-        Self { node: node.clone(), name, kind, url, config: settings, is_matched, is_unseen }
+        let asks =
+            kinds::family(url) == Some("ext_authz") || (kind.is_empty() && name == "envoy.filters.http.ext_authz");
+        let is_check = asks && (config.authorizer.is_empty() || asked(&settings) == config.authorizer);
+        Self { node: node.clone(), name, kind, url, config: settings, is_check, is_matched, is_unseen }
     }
 
-    fn is_check(&self) -> bool {
-        kinds::family(self.url) == Some("ext_authz")
-            || (self.kind.is_empty() && self.name == "envoy.filters.http.ext_authz")
+    const fn is_check(&self) -> bool {
+        self.is_check
     }
 
     /// The policy of Envoy Gateway that it was made for, as `namespace/name`: such a filter is off but for the routes that
@@ -108,6 +112,16 @@ impl<'a> Filter<'a> {
         };
         Some(doubt)
     }
+}
+
+/// Whom a check asks.
+fn asked<'a>(check: &Node<'a>) -> &'a str {
+    const NAMES: [&[&str]; 3] = [
+        &["grpc_service", "envoy_grpc", "cluster_name"],
+        &["grpc_service", "google_grpc", "target_uri"],
+        &["http_service", "server_uri", "cluster"],
+    ];
+    NAMES.iter().find_map(|names| check.at(names)?.value.as_str()).unwrap_or_default()
 }
 
 /// The type in an `Any`, through `TypedStruct`.

@@ -17,7 +17,7 @@ pub(super) enum Nature {
 }
 
 /// What filters are called between `envoy.extensions.filters.http.` and the version.
-const PASSING: [&str; 54] = [
+const PASSING: [&str; 55] = [
     "a2a",
     "adaptive_concurrency",
     "admission_control",
@@ -38,6 +38,7 @@ const PASSING: [&str; 54] = [
     "custom_response",
     "decompressor",
     "dynamic_forward_proxy",
+    "ext_authz",
     "fault",
     "file_system_buffer",
     "gcp_authn",

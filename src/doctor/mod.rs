@@ -71,7 +71,16 @@ pub enum Unfit {
 /// # Errors
 /// [`Unfit`].
 pub fn examine(document: &Value) -> Result<Vec<Finding>, Unfit> {
+    examine_for(document, "")
+}
+
+/// The same where only the checks that ask one cluster count, or one target of Envoy's second gRPC stack.
+///
+/// # Errors
+/// [`Unfit`].
+pub fn examine_for<'a>(document: &'a Value, authorizer: &'a str) -> Result<Vec<Finding>, Unfit> {
     let mut config = Config::read(document)?;
+    config.authorizer = authorizer;
     config.upstreams = upstreams::of(&config);
     let mut findings = Findings::default();
     connections::unseen(&config, &mut findings);

@@ -16,8 +16,8 @@ use source::Document;
 pub(super) fn run(args: &DoctorArgs) -> Result<Outcome, UsageError> {
     let ignored = args.ignore.iter().map(|name| rule(name)).collect::<Result<Vec<_>, _>>()?;
     let document = Document::read(&args.source)?;
-    let mut findings =
-        doctor::examine(&document.body).map_err(|unfit| UsageError::new(format!("`{}` {unfit}", document.name)))?;
+    let mut findings = doctor::examine_for(&document.body, &args.authorizer)
+        .map_err(|unfit| UsageError::new(format!("`{}` {unfit}", document.name)))?;
     findings.retain(|finding| !ignored.contains(&finding.rule));
     findings.sort_by_key(|finding| Reverse(finding.rule.severity()));
     print::print(&findings, &document, args.output);
