@@ -62,7 +62,8 @@ impl<'a> Config<'a> {
 
     fn bootstrap(&mut self, root: &Node<'a>) {
         self.admin = root.field("admin");
-        self.more_listeners = root.at(&["dynamic_resources", "lds_config"]);
+        let delivered = ["lds_config", "lds_resources_locator"];
+        self.more_listeners = delivered.iter().find_map(|name| root.at(&["dynamic_resources", name]));
         if let Some(resources) = root.field("static_resources") {
             self.listeners.extend(resources.list("listeners"));
             self.clusters.extend(resources.list("clusters").into_iter().map(named));

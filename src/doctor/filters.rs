@@ -243,5 +243,13 @@ pub(super) fn overrides(node: &Node<'_>, (chain, place): (&Chain<'_>, &Place), f
         if side == Side::Before && kind == "HTTPFault" && settings.field("abort").is_some() {
             findings.add(Rule::CodeBefore, (&place, &settings, "abort"), "requests are answered at random");
         }
+        let header = settings.text("host_rewrite_header");
+        if kinds::family(url(&any)) == Some("dynamic_forward_proxy") && !header.is_empty() {
+            findings.add(
+                Rule::ClientChooses,
+                (&place, &settings, "host_rewrite_header"),
+                format!("`{header}` names the host"),
+            );
+        }
     }
 }

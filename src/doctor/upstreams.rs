@@ -9,7 +9,7 @@ use super::filters::{self, Chain};
 use super::listener::managers;
 use super::node::Node;
 use super::tables::Tables;
-use super::{Findings, Place};
+use super::{Findings, Place, Rule};
 
 /// The clusters that the routes behind a check lead to.
 pub(super) fn of<'a>(config: &Config<'a>) -> BTreeSet<&'a str> {
@@ -41,13 +41,20 @@ pub(super) fn same<'a>(name: &str, config: &Config<'a>) -> Option<&'a str> {
     })
 }
 
-/// Looks at the filters on the way to the clusters.
+/// Looks at the filters on the way to the clusters, and at who says where that leads.
 pub(super) fn examine(config: &Config<'_>, findings: &mut Findings) {
     for name in &config.upstreams {
         let Some(cluster) = config.clusters.get(name) else { continue };
         let place = Place::of(format!("cluster `{name}`"));
         for filter in cluster::filters(cluster) {
             filters::behind(&filter, &place, findings);
+        }
+        if let Some(original) =
+            cluster.field("original_dst_lb_config").filter(|original| original.is_on("use_http_header"))
+        {
+            let header = Some(original.text("http_header_name")).filter(|name| !name.is_empty());
+            let found = format!("`{}` names the address", header.unwrap_or("x-envoy-original-dst-host"));
+            findings.add(Rule::ClientChooses, (&place, &original, "use_http_header"), found);
         }
     }
 }
