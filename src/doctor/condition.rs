@@ -5,9 +5,14 @@
 //! none, or some. Rules about what nobody can have there match none: a principal on a connection without client
 //! certificates, the claims of a token before the filter that reads tokens. A policy whose provider Istio cannot use
 //! becomes a rule that refuses.
+//!
+//! Conditions of others are not judged: whether a client can meet them, or see to it that they are not met, cannot be told.
 
+use super::check::refuses_the_rest;
+use super::config::Config;
 use super::filters::{Chain, Filter};
 use super::node::Node;
+use super::tables::Tables;
 use super::{Findings, Place, Rule};
 
 /// Which requests a rule matches. Alternatives come to the greatest, and conditions that must all hold to the least.
@@ -28,21 +33,49 @@ impl Matches {
     }
 }
 
+/// The name under which RBAC filters keep their metadata.
+const RBAC: &str = "envoy.filters.http.rbac";
+
 /// What requests can have when they come to the rules.
 struct Ground<'c, 'a> {
     chain: &'c Chain<'a>,
     before: usize,
 }
 
+/// Where a check stands: its chain, its place in it, and whose chain it is.
+pub(super) type Standing<'s, 'a> = (&'s Chain<'a>, usize, &'s Node<'a>, &'s Config<'a>, &'s Place);
+
 /// Looks at the condition of the check that is the filter at this place of the chain.
-pub(super) fn examine(check: &Filter<'_>, (chain, at, place): (&Chain<'_>, usize, &Place), findings: &mut Findings) {
-    let Some(condition) = check.config.field("filter_enabled_metadata") else { return };
+pub(super) fn examine<'a>(
+    check: &Filter<'a>,
+    (chain, at, manager, config, place): Standing<'_, 'a>,
+    findings: &mut Findings,
+) {
+    let condition = check.config.field("filter_enabled_metadata");
+    let Some(condition) = condition.filter(|_| !refuses_the_rest(&check.config)) else { return };
     let where_it_stands = (place, &check.config, "filter_enabled_metadata");
     let Some(marks) = Marks::read(&condition) else {
         let found = "requests without certain metadata pass unchecked";
-        return findings.add(Rule::FilterConditional, where_it_stands, found);
+        return findings.add(Rule::ConditionUnknown, where_it_stands, found);
     };
-    let policies = marks.policies(&Ground { chain, before: at });
+    let ground = Ground { chain, before: at };
+    if let Some(filter) = marks.others(&ground) {
+        let found = format!("filter `{}` may write the metadata of {RBAC}", filter.name);
+        findings.add(Rule::ConditionUnknown, where_it_stands, found);
+    }
+    verdict(&marks.policies(&ground), where_it_stands, findings);
+    for table in Tables::of(manager, config).seen {
+        table.walk(&mut |node| {
+            if let Some(filter) = marks.unset(node, &ground) {
+                let found = format!("filter `{}`, which marks what is checked, does not do so here", filter.name);
+                findings.add(Rule::RouteUnprotected, (place, node, "typed_per_filter_config"), found);
+            }
+        });
+    }
+}
+
+/// What policies come to.
+fn verdict(policies: &[(&str, Matches)], where_it_stands: (&Place, &Node<'_>, &str), findings: &mut Findings) {
     let names: Vec<String> = policies.iter().map(|(name, _)| called(name)).collect();
     match policies.iter().map(|(_, matches)| *matches).max() {
         Some(Matches::All) => {}
@@ -87,7 +120,7 @@ struct Marks<'a> {
 impl<'a> Marks<'a> {
     /// That of an RBAC filter; `None` if it is another's.
     fn read(condition: &Node<'a>) -> Option<Self> {
-        if condition.text("filter") != "envoy.filters.http.rbac" || condition.is_on("invert") {
+        if condition.text("filter") != RBAC || condition.is_on("invert") {
             return None;
         }
         let path = condition.list("path");
@@ -99,17 +132,55 @@ impl<'a> Marks<'a> {
 
     /// The policies that set it, and which requests each of them matches.
     fn policies(&self, ground: &Ground<'_, 'a>) -> Vec<(&'a str, Matches)> {
+        let markers = self.markers(ground).filter(|filter| filter.is_always_on());
+        markers.flat_map(|filter| self.of(&filter.config, ground)).collect()
+    }
+
+    /// The filters that set it.
+    fn markers<'g>(&self, ground: &Ground<'g, 'a>) -> impl Iterator<Item = &'g Filter<'a>> + use<'g, 'a> {
+        let stats = self.key.strip_suffix("shadow_effective_policy_id");
         let before = ground.chain.filters().iter().take(ground.before).filter(|filter| filter.is_rbac());
-        let shadow = before.filter(|filter| {
-            let stats = filter.config.text("shadow_rules_stat_prefix");
-            self.key.strip_prefix(stats) == Some("shadow_effective_policy_id")
+        before.filter(move |filter| stats == Some(filter.config.text("shadow_rules_stat_prefix")))
+    }
+
+    /// The policies of an RBAC filter's settings that set it.
+    fn of(&self, settings: &Node<'a>, ground: &Ground<'_, 'a>) -> Vec<(&'a str, Matches)> {
+        let policies = settings.at(&["shadow_rules", "policies"]);
+        let policies = policies.iter().flat_map(Node::members).filter(|(name, _)| name.starts_with(self.prefix));
+        policies.map(|(name, policy)| (name, ground.policy(&policy))).collect()
+    }
+
+    /// A filter before the check that may write the same metadata for other reasons: one that is no RBAC filter and names
+    /// theirs, or one with policies of others.
+    fn others<'g>(&self, ground: &Ground<'g, 'a>) -> Option<&'g Filter<'a>> {
+        let mut strangers = ground.chain.filters().iter().take(ground.before).filter(|filter| !filter.is_rbac());
+        let stranger = strangers.find(|filter| {
+            let mut is_named = false;
+            filter.config.walk(&mut |node| is_named |= node.value.as_str() == Some(RBAC));
+            is_named
         });
-        let policies = shadow.filter_map(|filter| filter.config.at(&["shadow_rules", "policies"]));
-        policies
-            .flat_map(|policies| policies.members().collect::<Vec<_>>())
-            .filter(|(name, _)| name.starts_with(self.prefix))
-            .map(|(name, policy)| (name, ground.policy(&policy)))
-            .collect()
+        stranger.or_else(|| {
+            self.markers(ground).find(|filter| {
+                let policies = filter.config.at(&["shadow_rules", "policies"]);
+                let mut policies = policies.iter().flat_map(Node::members);
+                policies.any(|(name, rule)| !name.starts_with(self.prefix) && ground.policy(&rule) != Matches::None)
+            })
+        })
+    }
+
+    /// The filter that a route, or what holds routes, keeps from setting it.
+    fn unset<'g>(&self, node: &Node<'a>, ground: &Ground<'g, 'a>) -> Option<&'g Filter<'a>> {
+        let overrides = node.field("typed_per_filter_config")?;
+        self.markers(ground).find(|filter| {
+            let Some((kind, settings)) = overrides.typed(filter.name) else { return false };
+            match (kind, settings.field("rbac")) {
+                ("RBACPerRoute", Some(rbac)) => {
+                    self.of(&rbac, ground).iter().all(|(_, is_set)| *is_set != Matches::All)
+                }
+                ("RBACPerRoute", None) => true,
+                _ => settings.is_on("disabled"),
+            }
+        })
     }
 }
 

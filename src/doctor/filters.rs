@@ -3,7 +3,9 @@
 use super::check;
 use super::condition;
 use super::config::Config;
+use super::headers;
 use super::kinds::{self, Nature};
+use super::matched;
 use super::node::Node;
 use super::pages;
 use super::writers::{self, Side};
@@ -14,6 +16,8 @@ pub(super) struct Chain<'a> {
     filters: Vec<Filter<'a>>,
     /// Clients may have shown a certificate.
     pub(super) is_certified: bool,
+    /// Changes of headers before the first filter.
+    pub(super) early_mutations: Vec<Node<'a>>,
 }
 
 /// One filter.
@@ -36,13 +40,16 @@ pub(super) struct Filter<'a> {
 impl<'a> Chain<'a> {
     /// The filters of a manager.
     pub(super) fn of(manager: &Node<'a>, config: &Config<'a>, is_certified: bool) -> Self {
-        Self { is_certified, ..Self::of_upgrade(&manager.list("http_filters"), config) }
+        let extensions = manager.list("early_header_mutation_extensions").into_iter();
+        let early = extensions.filter_map(|extension| extension.typed("typed_config"));
+        let early_mutations = early.flat_map(|(_, settings)| settings.list("mutations")).collect();
+        Self { filters: read(&manager.list("http_filters"), config), is_certified, early_mutations }
     }
 
-    /// These filters.
-    pub(super) fn of_upgrade(filters: &[Node<'a>], config: &Config<'a>) -> Self {
-        let filters = filters.iter().map(|filter| Filter::read(filter, config)).collect();
-        Self { filters, is_certified: false }
+    /// The filters that upgraded connections of the same manager have instead.
+    pub(super) fn upgraded(&self, filters: &[Node<'a>], config: &Config<'a>) -> Self {
+        let early_mutations = self.early_mutations.clone();
+        Self { filters: read(filters, config), is_certified: self.is_certified, early_mutations }
     }
 
     /// All of them.
@@ -63,15 +70,19 @@ impl<'a> Chain<'a> {
     }
 }
 
+fn read<'a>(filters: &[Node<'a>], config: &Config<'a>) -> Vec<Filter<'a>> {
+    filters.iter().map(|filter| Filter::read(filter, config)).collect()
+}
+
 impl<'a> Filter<'a> {
     fn read(node: &Node<'a>, config: &Config<'a>) -> Self {
         let name = node.text("name");
         let delivered = config.filters.get(name).filter(|_| node.field("config_discovery").is_some());
         let any = node.field("typed_config").or_else(|| delivered?.field("typed_config"));
         let is_unseen = any.is_none() && node.field("config_discovery").is_some();
-        let inner = any.as_ref().and_then(|any| any.at(&["extension_config", "typed_config"]));
-        let is_matched = any.as_ref().is_some_and(|any| any.unwrapped().0 == "ExtensionWithMatcher");
-        let any = inner.filter(|_| is_matched).or(any);
+        let behind = any.as_ref().and_then(matched::behind);
+        let is_matched = behind.is_some();
+        let any = behind.or(any);
         let (kind, settings) = any.as_ref().map_or_else(|| ("", node.clone()), Node::unwrapped);
         let url = any.as_ref().map_or("", url);
         let asks =
@@ -89,6 +100,15 @@ impl<'a> Filter<'a> {
     pub(super) fn policy(&self) -> Option<&'a str> {
         let name = self.name.strip_prefix("envoy.filters.http.ext_authz/securitypolicy/")?;
         self.node.is_on("disabled").then_some(name)
+    }
+
+    /// Whether it runs for every request, but for what routes say.
+    pub(super) fn is_always_on(&self) -> bool {
+        !self.is_matched && !self.node.is_on("disabled")
+    }
+
+    pub(super) fn mutates_headers(&self) -> bool {
+        self.kind == "HeaderMutation"
     }
 
     pub(super) fn is_rbac(&self) -> bool {
@@ -148,7 +168,8 @@ pub(super) fn examine(
         if filter.is_check() {
             standing(filter, &place, findings);
             if !filter.is_unseen {
-                condition::examine(filter, (chain, at, &place), findings);
+                condition::examine(filter, (chain, at, manager, config, &place), findings);
+                headers::examine(filter, (chain, at, &place), findings);
                 check::examine(filter, (config, &place), findings);
             }
         } else if at < first {
@@ -182,7 +203,7 @@ fn standing(filter: &Filter<'_>, place: &Place, findings: &mut Findings) {
     }
     if filter.is_matched {
         findings.add(
-            Rule::FilterConditional,
+            Rule::ConditionUnknown,
             (place, &filter.config, ""),
             "a matcher decides which requests are checked",
         );
@@ -200,7 +221,7 @@ fn before(filter: &Filter<'_>, place: &Place, findings: &mut Findings) {
     let at = (place, &filter.node, "");
     if let Nature::Answers(why) = kinds::nature(filter.url) {
         findings.add(Rule::AnswersBefore, at, format!("{why}, before anybody was asked"));
-    } else if filter.kind == "HealthCheck" && !filter.config.is_on("pass_through_mode") {
+    } else if filter.kind == "HealthCheck" && !filter.config.is_surely_on("pass_through_mode") {
         findings.add(
             Rule::AnswersBefore,
             at,

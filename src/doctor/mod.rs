@@ -4,12 +4,13 @@
 //! *configurations* (`config`) are found in bootstraps and in the dumps of the admin port; the rest walks down as a
 //! request does: listener and connection manager (`listener`), what is no request (`connections`), the check and its
 //! neighbours (`check`, `filters`: what they can do is in `kinds` and `writers`), routes that switch it off (`routes`: where
-//! they stand is in `tables`, which of them lead to no API in `pages`), what the check depends on in Istio (`condition`), the
-//! way to the authorizer (`cluster`, `tls`), and what is behind the check (`upstreams`). [`Rule`] lists what is looked for.
+//! they stand is in `tables`, which of them lead to no API in `pages`), what the check depends on in Istio (`condition`),
+//! which headers travel (`headers`, by `matcher`), the way to the authorizer (`cluster`, `tls`), and what is behind the check (`upstreams`). [`Rule`] lists what is looked for.
 //!
 //! # What is promised
 //! - **Nothing is taken for granted.** A setting that is absent counts as what Envoy makes of it. What cannot be seen,
 //!   such as routes that a server would deliver, is said to be unseen.
+//!   What can be read in two ways (`unclear`) counts as the worse one.
 //! - **Any external authorizer.** Nothing but the names of identity headers is particular to Entrance.
 //!
 //! What it does not do: ask upstreams what they make of a path, and judge what a Lua, Wasm or external filter does.
@@ -20,14 +21,18 @@ mod condition;
 mod config;
 mod connections;
 mod filters;
+mod headers;
 mod kinds;
 mod listener;
+mod matched;
+mod matcher;
 mod node;
 mod pages;
 mod routes;
 mod rule;
 mod tables;
 mod tls;
+mod unclear;
 mod upstreams;
 mod writers;
 
@@ -83,6 +88,7 @@ pub fn examine_for<'a>(document: &'a Value, authorizer: &'a str) -> Result<Vec<F
     config.authorizer = authorizer;
     config.upstreams = upstreams::of(&config);
     let mut findings = Findings::default();
+    unclear::examine(&Node::root(document), &mut findings);
     connections::unseen(&config, &mut findings);
     if let Some(admin) = &config.admin {
         listener::admin(admin, &mut findings);
