@@ -398,7 +398,7 @@ fn dumps_hold_scopes_and_listeners_to_come() {
     };
     let warming = json!({"@type": kind("ListenersConfigDump"), "dynamic_listeners": [
         {"name": "edge", "warming_state": {"listener": listener}}]});
-    assert_eq!(with(&[warming.clone()]), [Rule::NoCheck, Rule::UnseenRoutes]);
+    assert_eq!(with(std::slice::from_ref(&warming)), [Rule::NoCheck, Rule::UnseenRoutes]);
     let scopes = json!({"@type": kind("ScopedRoutesConfigDump"), "dynamic_scoped_route_configs": [
         {"name": "scopes", "scoped_route_configs": [{"name": "a", "route_configuration_name": "a"}]}]});
     assert_eq!(with(&[warming.clone(), scopes.clone()]), [Rule::NoCheck, Rule::UnseenRoutes]);
