@@ -12,13 +12,14 @@ pub(super) fn behind<'a>(kind: &str, settings: &Node<'a>) -> Option<(&'a str, No
     if inner.0 != "Composite" {
         return Some(inner);
     }
-    let mut picked = Vec::new();
-    settings.field("xds_matcher")?.walk(&mut |node| {
-        if node.unwrapped().0 == "ExecuteFilterAction" {
-            picked.extend(node.field("typed_config").and_then(|filter| filter.typed("typed_config")));
+    let (mut checks, mut others) = (Vec::new(), Vec::new());
+    settings.walk(&mut |node| match node.unwrapped() {
+        ("ExtAuthz", check) => checks.push(("ExtAuthz", check)),
+        ("ExecuteFilterAction", _) => {
+            others.extend(node.at(&["typed_config"]).and_then(|filter| filter.typed("typed_config")))
         }
+        _ => {}
     });
     // One that asks an authorizer says most about the rest.
-    let at = picked.iter().position(|(kind, _)| *kind == "ExtAuthz").unwrap_or_default();
-    Some(picked.into_iter().nth(at).unwrap_or(inner))
+    Some(checks.into_iter().chain(others).next().unwrap_or(inner))
 }
