@@ -37,6 +37,7 @@ const SUCCESSES: [&str; 19] = [
 pub(super) fn examine(filter: &Filter<'_>, (config, place): (&Config<'_>, &Place), findings: &mut Findings) {
     let check = &filter.config;
     share(check, place, findings);
+    rest(check, place, findings);
     if check.is_on("failure_mode_allow") {
         findings.add(Rule::FailureModeAllow, (place, check, "failure_mode_allow"), "an error is as good as a permit");
     }
@@ -60,8 +61,18 @@ pub(super) fn examine(filter: &Filter<'_>, (config, place): (&Config<'_>, &Place
 
 /// Whether requests that the filter is not asked about are refused.
 pub(super) fn refuses_the_rest(check: &Node<'_>) -> bool {
-    let flag = check.field("deny_at_disable");
-    flag.is_some_and(|flag| flag.is_surely_on("default_value") && flag.text("runtime_key").is_empty())
+    check.field("deny_at_disable").is_some_and(|flag| flag.is_surely_on("default_value"))
+}
+
+/// Who may end that.
+fn rest(check: &Node<'_>, place: &Place, findings: &mut Findings) {
+    let is_partial = ["filter_enabled", "filter_enabled_metadata"].iter().any(|name| check.field(name).is_some());
+    let Some(flag) = check.field("deny_at_disable").filter(|_| is_partial && refuses_the_rest(check)) else { return };
+    let key = flag.text("runtime_key");
+    if !key.is_empty() {
+        let found = format!("whoever sets the runtime key `{key}` lets pass what is not checked");
+        findings.add(Rule::FilterSampled, (place, &flag, "runtime_key"), found);
+    }
 }
 
 /// Which requests are checked.

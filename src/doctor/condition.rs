@@ -9,10 +9,8 @@
 //! Conditions of others are not judged: whether a client can meet them, or see to it that they are not met, cannot be told.
 
 use super::check::refuses_the_rest;
-use super::config::Config;
 use super::filters::{Chain, Filter};
 use super::node::Node;
-use super::tables::Tables;
 use super::{Findings, Place, Rule};
 
 /// Which requests a rule matches. Alternatives come to the greatest, and conditions that must all hold to the least.
@@ -42,15 +40,11 @@ struct Ground<'c, 'a> {
     before: usize,
 }
 
-/// Where a check stands: its chain, its place in it, and whose chain it is.
-pub(super) type Standing<'s, 'a> = (&'s Chain<'a>, usize, &'s Node<'a>, &'s Config<'a>, &'s Place);
+/// Where a check stands: its chain, its place in it, the routes behind it as far as they are seen, and for people.
+pub(super) type Standing<'s, 'a> = (&'s Chain<'a>, usize, &'s [Node<'a>], &'s Place);
 
 /// Looks at the condition of the check that is the filter at this place of the chain.
-pub(super) fn examine<'a>(
-    check: &Filter<'a>,
-    (chain, at, manager, config, place): Standing<'_, 'a>,
-    findings: &mut Findings,
-) {
+pub(super) fn examine<'a>(check: &Filter<'a>, (chain, at, routes, place): Standing<'_, 'a>, findings: &mut Findings) {
     let condition = check.config.field("filter_enabled_metadata");
     let Some(condition) = condition.filter(|_| !refuses_the_rest(&check.config)) else { return };
     let where_it_stands = (place, &check.config, "filter_enabled_metadata");
@@ -64,7 +58,7 @@ pub(super) fn examine<'a>(
         findings.add(Rule::ConditionUnknown, where_it_stands, found);
     }
     verdict(&marks.policies(&ground), where_it_stands, findings);
-    for table in Tables::of(manager, config).seen {
+    for table in routes {
         table.walk(&mut |node| {
             if let Some(filter) = marks.unset(node, &ground) {
                 let found = format!("filter `{}`, which marks what is checked, does not do so here", filter.name);
@@ -114,7 +108,9 @@ pub(super) fn refusals(chain: &Chain<'_>, place: &Place, findings: &mut Findings
 /// The metadata by which a check tells the requests that it is about.
 struct Marks<'a> {
     key: &'a str,
-    prefix: &'a str,
+    name: &'a str,
+    /// More may follow the name.
+    is_prefix: bool,
 }
 
 impl<'a> Marks<'a> {
@@ -126,8 +122,14 @@ impl<'a> Marks<'a> {
         let path = condition.list("path");
         let [step] = path.as_slice() else { return None };
         let value = condition.at(&["value", "string_match"])?;
-        let prefix = value.field("prefix").or_else(|| value.field("exact"))?;
-        Some(Self { key: step.text("key"), prefix: prefix.value.as_str()? })
+        let prefix = value.field("prefix");
+        let name = prefix.clone().or_else(|| value.field("exact"))?;
+        Some(Self { key: step.text("key"), name: name.value.as_str()?, is_prefix: prefix.is_some() })
+    }
+
+    /// Whether the name of a policy is one that the check asks for.
+    fn want(&self, policy: &str) -> bool {
+        if self.is_prefix { policy.starts_with(self.name) } else { policy == self.name }
     }
 
     /// The policies that set it, and which requests each of them matches.
@@ -146,7 +148,7 @@ impl<'a> Marks<'a> {
     /// The policies of an RBAC filter's settings that set it.
     fn of(&self, settings: &Node<'a>, ground: &Ground<'_, 'a>) -> Vec<(&'a str, Matches)> {
         let policies = settings.at(&["shadow_rules", "policies"]);
-        let policies = policies.iter().flat_map(Node::members).filter(|(name, _)| name.starts_with(self.prefix));
+        let policies = policies.iter().flat_map(Node::members).filter(|(name, _)| self.want(name));
         policies.map(|(name, policy)| (name, ground.policy(&policy))).collect()
     }
 
@@ -163,7 +165,8 @@ impl<'a> Marks<'a> {
             self.markers(ground).find(|filter| {
                 let policies = filter.config.at(&["shadow_rules", "policies"]);
                 let mut policies = policies.iter().flat_map(Node::members);
-                policies.any(|(name, rule)| !name.starts_with(self.prefix) && ground.policy(&rule) != Matches::None)
+                filter.config.field("shadow_matcher").is_some()
+                    || policies.any(|(name, rule)| !self.want(name) && ground.policy(&rule) != Matches::None)
             })
         })
     }
@@ -173,6 +176,8 @@ impl<'a> Marks<'a> {
         let overrides = node.field("typed_per_filter_config")?;
         self.markers(ground).find(|filter| {
             let Some((kind, settings)) = overrides.typed(filter.name) else { return false };
+            let inner = settings.typed("config").filter(|_| kind == "FilterConfig" && !settings.is_on("disabled"));
+            let (kind, settings) = inner.unwrap_or((kind, settings));
             match (kind, settings.field("rbac")) {
                 ("RBACPerRoute", Some(rbac)) => {
                     self.of(&rbac, ground).iter().all(|(_, is_set)| *is_set != Matches::All)
@@ -187,7 +192,10 @@ impl<'a> Marks<'a> {
 impl Ground<'_, '_> {
     fn policy(&self, policy: &Node<'_>) -> Matches {
         let any = |name: &str| policy.list(name).iter().map(|rule| self.rule(rule)).max().unwrap_or(Matches::None);
-        any("permissions").min(any("principals"))
+        // An expression beside them is not read.
+        let is_plain = ["condition", "checked_condition"].iter().all(|name| policy.field(name).is_none());
+        let condition = if is_plain { Matches::All } else { Matches::Some };
+        any("permissions").min(any("principals")).min(condition)
     }
 
     /// A permission or a principal: their fields have names of their own.
@@ -208,7 +216,7 @@ impl Ground<'_, '_> {
                 .at(&["metadata"])
                 .is_some_and(|metadata| metadata.text("filter") == "envoy.filters.http.jwt_authn")
                 && !self.chain.filters().iter().take(self.before).any(Filter::reads_tokens));
-        match (rule.is_on("any"), is_impossible) {
+        match (rule.is_surely_on("any"), is_impossible) {
             (true, _) => Matches::All,
             (false, true) => Matches::None,
             (false, false) => Matches::Some,

@@ -8,6 +8,7 @@ use super::kinds::{self, Nature};
 use super::matched;
 use super::node::Node;
 use super::pages;
+use super::tables::Tables;
 use super::writers::{self, Side};
 use super::{Findings, Place, Rule};
 
@@ -107,6 +108,16 @@ impl<'a> Filter<'a> {
         !self.is_matched && !self.node.is_on("disabled")
     }
 
+    /// Whether a route, or what holds routes, switches it off.
+    pub(super) fn is_switched_off(&self, routes: &Node<'_>) -> bool {
+        let mut is_off = false;
+        routes.walk(&mut |node| {
+            let settings = node.field("typed_per_filter_config").and_then(|configs| configs.typed(self.name));
+            is_off |= settings.is_some_and(|(_, settings)| settings.is_on("disabled"));
+        });
+        is_off
+    }
+
     pub(super) fn mutates_headers(&self) -> bool {
         self.kind == "HeaderMutation"
     }
@@ -163,13 +174,14 @@ pub(super) fn examine(
         }
         return;
     };
+    let routes = Tables::of(manager, config).seen;
     for (at, filter) in chain.filters.iter().enumerate() {
         let place = place.then(format!("filter `{}`", filter.name));
         if filter.is_check() {
             standing(filter, &place, findings);
             if !filter.is_unseen {
-                condition::examine(filter, (chain, at, manager, config, &place), findings);
-                headers::examine(filter, (chain, at, &place), findings);
+                condition::examine(filter, (chain, at, &routes, &place), findings);
+                headers::examine(filter, (chain, at, &routes, &place), findings);
                 check::examine(filter, (config, &place), findings);
             }
         } else if at < first {

@@ -1,7 +1,8 @@
 //! Which headers travel with a question and its answer: what the authorizer gets to see, and what the client says of
 //! itself under the names by which the authorizer speaks.
 
-use super::filters::{Chain, Filter};
+use super::condition::Standing;
+use super::filters::Filter;
 use super::matcher;
 use super::node::Node;
 use super::{Findings, Place, Rule};
@@ -22,14 +23,15 @@ const IDENTITY: [&str; 7] = [
     "x-entrance-scopes",
 ];
 
-/// Looks at the check that is the filter at this place of the chain.
-pub(super) fn examine(check: &Filter<'_>, (chain, at, place): (&Chain<'_>, usize, &Place), findings: &mut Findings) {
+/// Looks at the check that stands there.
+pub(super) fn examine<'a>(check: &Filter<'a>, standing: Standing<'_, 'a>, findings: &mut Findings) {
+    let (.., place) = standing;
     seen(&check.config, place, findings);
     if let Some(http) = check.config.field("http_service") {
         let allowed = http.at(&["authorization_response", "allowed_upstream_headers"]);
         let is_told =
             allowed.is_some_and(|list| IDENTITY.iter().all(|name| matcher::covers(&list, name) == Some(true)));
-        if !is_told && !takes_away(chain, at) {
+        if !is_told && !is_taken_away(standing) {
             let found = "what a client sends as `x-entrance-roles` reaches the upstream";
             findings.add(Rule::IdentityKept, (place, &http, "authorization_response"), found);
         }
@@ -68,9 +70,10 @@ fn withheld((list, if_covered): (&Node<'_>, bool), (needed, place): (Option<&str
 }
 
 /// Whether something before the check takes away identity headers of the client.
-fn takes_away(chain: &Chain<'_>, before: usize) -> bool {
-    let filters = chain.filters().iter().take(before).filter(|filter| filter.is_always_on());
-    let filters = filters.filter(|filter| filter.mutates_headers());
+fn is_taken_away((chain, before, routes, _): Standing<'_, '_>) -> bool {
+    let filters =
+        chain.filters().iter().take(before).filter(|filter| filter.mutates_headers() && filter.is_always_on());
+    let filters = filters.filter(|filter| !routes.iter().any(|table| filter.is_switched_off(table)));
     let lists = filters.filter_map(|filter| filter.config.at(&["mutations", "request_mutations"]));
     let mut mutations = chain.early_mutations.iter().cloned().chain(lists.flat_map(|list| list.items()));
     mutations.any(|mutation| {

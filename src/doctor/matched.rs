@@ -10,12 +10,12 @@ pub(super) fn behind<'a>(any: &Node<'a>) -> Option<Node<'a>> {
     if inner.unwrapped().0 != "Composite" {
         return Some(inner);
     }
-    let mut picked = Vec::new();
-    settings.field("xds_matcher")?.walk(&mut |node| {
-        if node.unwrapped().0 == "ExecuteFilterAction" {
-            picked.extend(node.at(&["typed_config", "typed_config"]));
+    let mut checks = Vec::new();
+    settings.walk(&mut |node| {
+        if node.unwrapped().0 == "ExtAuthz" {
+            checks.push(node.clone());
         }
     });
-    // One that asks an authorizer says most about the rest.
-    Some(picked.into_iter().find(|filter| filter.unwrapped().0 == "ExtAuthz").unwrap_or(inner))
+    // One that asks an authorizer says most about the rest; of others nobody knows which will run.
+    Some(checks.into_iter().next().unwrap_or(inner))
 }
