@@ -19,6 +19,8 @@ pub(super) struct Config<'a> {
     /// Filters that a listener names.
     pub(super) filters: HashMap<&'a str, Node<'a>>,
     pub(super) admin: Option<Node<'a>>,
+    /// Runtime values that the bootstrap sets.
+    pub(super) runtime: Vec<Node<'a>>,
     /// The cluster that decides who gets in; empty if all that are asked do.
     pub(super) authorizer: &'a str,
     /// Clusters that checked requests go to.
@@ -62,6 +64,7 @@ impl<'a> Config<'a> {
 
     fn bootstrap(&mut self, root: &Node<'a>) {
         self.admin = root.field("admin");
+        self.runtime = runtime(root);
         let delivered = ["lds_config", "lds_resources_locator"];
         self.more_listeners = delivered.iter().find_map(|name| root.at(&["dynamic_resources", name]));
         if let Some(resources) = root.field("static_resources") {
@@ -77,6 +80,7 @@ impl<'a> Config<'a> {
             // Its static resources come again in the other parts.
             "BootstrapConfigDump" => {
                 self.admin = dump.at(&["bootstrap", "admin"]);
+                self.runtime = dump.field("bootstrap").map(|bootstrap| runtime(&bootstrap)).unwrap_or_default();
                 let node = dump.at(&["bootstrap", "node"]);
                 self.role = node.and_then(|node| node.text("id").split_once('~')).map_or("", |(role, _)| role);
             }
@@ -135,6 +139,12 @@ impl<'a> Config<'a> {
             }
         }
     }
+}
+
+/// The layers of runtime values in a bootstrap itself.
+fn runtime<'a>(bootstrap: &Node<'a>) -> Vec<Node<'a>> {
+    let layers = bootstrap.at(&["layered_runtime", "layers"]);
+    layers.iter().flat_map(Node::items).filter_map(|layer| layer.field("static_layer")).collect()
 }
 
 fn named(node: Node<'_>) -> (&str, Node<'_>) {

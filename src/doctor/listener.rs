@@ -19,6 +19,18 @@ pub(super) fn admin(admin: &Node<'_>, findings: &mut Findings) {
     }
 }
 
+/// Runtime values that take away what connection managers are told.
+pub(super) fn runtime(config: &Config<'_>, findings: &mut Findings) {
+    const SLASHES: [&str; 2] = ["http_connection_manager", "path_with_escaped_slashes_action_enabled"];
+    for layer in &config.runtime {
+        let whole = layer.field(&SLASHES.join(".")).or_else(|| layer.at(&SLASHES));
+        if let Some(share) = whole.filter(|share| share.number().is_none_or(|share| share < 100.0)) {
+            let found = "the action for escaped slashes is taken for a share of the requests, or for none";
+            findings.add(Rule::EscapedSlashes, (&Place::of("runtime"), &share, ""), found);
+        }
+    }
+}
+
 /// Whether an address can be reached from this machine only.
 pub(super) fn is_loopback(address: &str) -> bool {
     address == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())

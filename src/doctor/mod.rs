@@ -90,6 +90,7 @@ pub fn examine_for<'a>(document: &'a Value, authorizer: &'a str) -> Result<Vec<F
     let mut findings = Findings::default();
     unclear::examine(&Node::root(document), &mut findings);
     connections::unseen(&config, &mut findings);
+    listener::runtime(&config, &mut findings);
     if let Some(admin) = &config.admin {
         listener::admin(admin, &mut findings);
     }
