@@ -76,3 +76,50 @@ fn anchored(context: &Node<'_>) -> bool {
     context.text("trust_chain_verification") != "ACCEPT_UNTRUSTED"
         && ANCHORS.iter().any(|name| context.field(name).is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Tls, of};
+    use crate::doctor::node::Node;
+    use serde_json::{Value, json};
+
+    fn socket(kind: &str, settings: Value) -> Value {
+        let mut config = settings;
+        config["@type"] = json!(format!("type.googleapis.com/envoy.extensions.transport_sockets.{kind}"));
+        json!({"name": "socket", "typed_config": config})
+    }
+
+    fn tls(common: Value) -> Value {
+        socket("tls.v3.UpstreamTlsContext", json!({"common_tls_context": common}))
+    }
+
+    #[test]
+    fn a_connection_is_as_good_as_what_certificates_are_held_against() {
+        let anchor = json!({"validation_context": {"trusted_ca": {"filename": "ca.pem"}}});
+        let credulous =
+            json!({"validation_context": {"trusted_ca": {}, "trust_chain_verification": "ACCEPT_UNTRUSTED"}});
+        let delivered = json!({"combined_validation_context": {
+            "default_validation_context": {}, "validation_context_sds_secret_config": {"name": "ca"}}});
+        let wrapped = |inner: Value| {
+            socket("proxy_protocol.v3.ProxyProtocolUpstreamTransport", json!({"transport_socket": inner}))
+        };
+        let quic = json!({"upstream_tls_context": {"common_tls_context": anchor}});
+        for (socket, wanted) in [
+            (tls(anchor.clone()), Tls::Verified),
+            (tls(delivered), Tls::Verified),
+            (tls(json!({"validation_context_sds_secret_config": {"name": "ca"}})), Tls::Verified),
+            (tls(json!({"combined_validation_context": {"default_validation_context": {}}})), Tls::Unverified),
+            (tls(credulous), Tls::Unverified),
+            (tls(json!({"tls_certificates": []})), Tls::Unverified),
+            (json!({"name": "envoy.transport_sockets.tls"}), Tls::Unverified),
+            (wrapped(tls(anchor.clone())), Tls::Verified),
+            (wrapped(socket("raw_buffer.v3.RawBuffer", json!({}))), Tls::None),
+            (socket("quic.v3.QuicUpstreamTransport", quic), Tls::Verified),
+            (Value::Null, Tls::None),
+        ] {
+            let cluster = json!({"transport_socket": socket});
+            let endpoint = json!({});
+            assert_eq!(of(&Node::root(&cluster), &Node::root(&endpoint)), wanted, "{cluster}");
+        }
+    }
+}
