@@ -147,7 +147,9 @@ impl<'a> Marks<'a> {
 
     /// The policies of an RBAC filter's settings that set it.
     fn of(&self, settings: &Node<'a>, ground: &Ground<'_, 'a>) -> Vec<(&'a str, Matches)> {
-        let policies = settings.at(&["shadow_rules", "policies"]);
+        // Where a matcher stands beside rules, it takes their place.
+        let rules = settings.field("shadow_rules").filter(|_| settings.field("shadow_matcher").is_none());
+        let policies = rules.and_then(|rules| rules.field("policies"));
         let policies = policies.iter().flat_map(Node::members).filter(|(name, _)| self.want(name));
         policies.map(|(name, policy)| (name, ground.policy(&policy))).collect()
     }
@@ -158,7 +160,7 @@ impl<'a> Marks<'a> {
         let mut strangers = ground.chain.filters().iter().take(ground.before).filter(|filter| !filter.is_rbac());
         let stranger = strangers.find(|filter| {
             let mut is_named = false;
-            filter.config.walk(&mut |node| is_named |= node.value.as_str() == Some(RBAC));
+            filter.config.walk(&mut |node| is_named |= node.value.as_str().is_some_and(|text| text.contains(RBAC)));
             is_named
         });
         stranger.or_else(|| {

@@ -31,6 +31,7 @@ pub(super) fn examine<'a>(check: &Filter<'a>, standing: Standing<'_, 'a>, findin
         let allowed = http.at(&["authorization_response", "allowed_upstream_headers"]);
         let is_told =
             allowed.is_some_and(|list| IDENTITY.iter().all(|name| matcher::covers(&list, name) == Some(true)));
+        replaced(&http, place, findings);
         if !is_told && !is_taken_away(standing) {
             let found = "what a client sends as `x-entrance-roles` reaches the upstream";
             findings.add(Rule::IdentityKept, (place, &http, "authorization_response"), found);
@@ -52,6 +53,15 @@ fn seen(check: &Node<'_>, place: &Place, findings: &mut Findings) {
     }
     if let Some(list) = check.field("disallowed_headers") {
         withheld((&list, true), (Some(NEEDED), place), findings);
+    }
+}
+
+/// Headers that Envoy puts in place of the client's, over HTTP.
+fn replaced(http: &Node<'_>, place: &Place, findings: &mut Findings) {
+    let added = http.at(&["authorization_request", "headers_to_add"]);
+    for header in added.iter().flat_map(Node::items).filter(|header| header.text("key").eq_ignore_ascii_case(NEEDED)) {
+        let found = format!("`{NEEDED}` of the client is replaced: whoever asks is taken for the same caller");
+        findings.add(Rule::HeadersWithheld, (place, &header, ""), found);
     }
 }
 
