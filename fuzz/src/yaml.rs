@@ -1,7 +1,7 @@
 //! `yaml`: any bytes as a policy file. What is read means the same once more as JSON, and everything has a place in it.
 
 use entrance::api::fault::FieldPath;
-use entrance::files::yaml::{Document, Problem, parse};
+use entrance::files::yaml::{Document, Problem, parse, parse_with_aliases};
 use serde_json::Value;
 
 /// For mutations.
@@ -60,9 +60,21 @@ const LONGEST_MESSAGE: usize = 600;
 /// The target.
 ///
 /// # Panics
-/// A value that does not survive being written as JSON, a field without a place, or a problem outside the file.
+/// A value that does not survive being written as JSON, a field without a place, a problem outside the file, or a file
+/// without aliases that means something else where they are allowed.
 pub fn yaml(data: &[u8]) {
-    match parse(data) {
+    let plain = parse(data);
+    match parse_with_aliases(data) {
+        Ok(documents) => {
+            assert!(
+                plain.as_ref().is_ok_and(|plain| *plain == documents) || plain.is_err(),
+                "{plain:?}, {documents:?}"
+            );
+            documents.iter().for_each(|document| everywhere(document, data));
+        }
+        Err(problem) => placed(&problem, data),
+    }
+    match plain {
         Ok(documents) => documents.iter().for_each(|document| sound(document, data)),
         Err(problem) => placed(&problem, data),
     }
@@ -72,6 +84,11 @@ fn sound(document: &Document, data: &[u8]) {
     let text = serde_json::to_string_pretty(&document.body).expect("JSON");
     let again = parse(text.as_bytes()).map(|documents| documents.into_iter().map(|document| document.body).collect());
     assert_eq!(again, Ok(vec![document.body.clone()]), "{text}");
+    everywhere(document, data);
+}
+
+/// Every field has a place.
+fn everywhere(document: &Document, data: &[u8]) {
     let place = |path: &FieldPath| {
         let (line, column) = document.lines.line(path).expect("a place");
         assert!(inside(line, column, data), "{line}:{column}");
