@@ -55,7 +55,7 @@ pub(super) struct Hanging<'t> {
 
 /// Where requests of a Gateway choose among routes: those for listeners without TLS by their port, those for the others
 /// once it is said for which of them the connection was opened, whatever host is asked for in it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Entry<'t> {
     port: Option<i64>,
     tls: Option<&'t str>,

@@ -67,10 +67,7 @@ fn values_that_make_no_sense_are_refused_with_their_name() {
             "gateway.enabled=true,mesh=istio,istio.policies[0].name=all",
             "`all` concerns every proxy of `default`, that of the gateway too",
         ),
-        (
-            "mesh=istio,istio.policies[0].name=a,istio.policies[1].name=a",
-            "istio.policies: `default/a` is there twice",
-        ),
+        ("mesh=istio,istio.policies[0].name=a,istio.policies[1].name=a", "istio.policies: `default/a` is there twice"),
         (
             "gateway.enabled=true,mesh=envoy-gateway,envoyGateway.targets[0].name=edge,\
              envoyGateway.targets[0].sectionName=http,envoyGateway.targets[1].name=edge-http",
