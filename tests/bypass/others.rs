@@ -138,7 +138,8 @@ async fn tls_makes_no_difference(scene: &Scene) {
     let plain = scene.verdict(scene.envoy.address, &few).await;
     let secured = Verdict { code: ran.code, told: ran.json() };
     let found = |verdict: &Verdict| verdict.count(Family::Host.id(), "bypassed");
-    assert_eq!((secured.code, found(&secured)), (1, found(&plain)), "{}", ran.err);
+    // a server may close a connection in the moment in which the proxy uses it again
+    assert!(secured.code == 1 && found(&secured).abs_diff(found(&plain)) <= 2, "{}", ran.err);
     let stranger: &[&str] = &["--ca", &stranger];
     let nothing: &[&str] = &["--ca", &nothing];
     let faults =
