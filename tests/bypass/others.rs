@@ -93,10 +93,22 @@ fn every_family_finds_a_mistake() {
         // where nobody refuses, much is waited for in vain
         let found = scene.verdict(proxy, &[&only(&RELAYED)[..], &["--http1", "--timeout", "3000"]].concat()).await;
         assert_eq!((found.code, found.caught()), (1, ids(&RELAYED)), "{:#}", found.told["families"]);
+        a_server_that_believes_other_paths_is_found_out(&scene).await;
         findings_are_told(&scene).await;
         tls_makes_no_difference(&scene).await;
         nothing_is_proved_by_what_reaches_nothing(&scene).await;
     });
+}
+
+/// The same authorizer, without a mistake but that it does not know what the server believes.
+async fn a_server_that_believes_other_paths_is_found_out(scene: &Scene) {
+    scene.naive.make(Mistake::None);
+    let few = only(&[Family::Forwarded, Family::Combinations]);
+    let believer = Server::start(Kind::Believer).await;
+    let bootstrap = Care::Careless.envoy(Bootstrap::tcp(&scene.naive.address.to_string()));
+    let envoy = Envoy::start(bootstrap.upstream(believer.address), &scratch("envoy")).await;
+    let found = verdict((envoy.address, &believer.report()), &scene.tokens, &few).await;
+    assert_eq!((found.code, found.caught()), (1, vec![Family::Forwarded.id()]), "{:#}", found.told["families"]);
 }
 
 /// For people and for code scanning, with the request that got past and without its token.
