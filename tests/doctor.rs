@@ -11,9 +11,14 @@ mod children;
 #[path = "support/envoy_process.rs"]
 #[expect(dead_code, reason = "more than these tests need")]
 mod envoy_process;
+#[path = "doctor/live.rs"]
+mod live;
 #[path = "support/program.rs"]
 #[expect(dead_code, reason = "no files of its own")]
 mod program;
+#[path = "support/upstream.rs"]
+#[expect(dead_code, reason = "more than these tests need")]
+mod upstream;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -61,6 +66,9 @@ fn parent<'v>(document: &'v mut Value, place: &str) -> (&'v mut Value, String) {
 /// The bad configuration of a case.
 fn made(case: &Value) -> Value {
     let mut document = read(SHIPPED);
+    if case["istio"] == true {
+        mark(&mut document);
+    }
     for place in case["remove"].as_array().into_iter().flatten() {
         let (above, last) = parent(&mut document, place.as_str().unwrap());
         let removed = match above {
@@ -91,6 +99,26 @@ fn made(case: &Value) -> Value {
         *check = matched(check.take());
     }
     document
+}
+
+/// Has an RBAC filter mark every request for the check, as Istio does.
+fn mark(document: &mut Value) {
+    let marks = json!({
+        "filter": "envoy.filters.http.rbac",
+        "path": [{"key": "istio_ext_authz_shadow_effective_policy_id"}],
+        "value": {"string_match": {"prefix": "istio-ext-authz-entrance"}},
+    });
+    document.pointer_mut(&pointer("check")).unwrap()["filter_enabled_metadata"] = marks;
+    let policy = json!({"permissions": [{"any": true}], "principals": [{"any": true}]});
+    let filter = json!({"name": "envoy.filters.http.rbac", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
+        "shadow_rules_stat_prefix": "istio_ext_authz_",
+        "shadow_rules": {
+            "action": "DENY",
+            "policies": {"istio-ext-authz-entrance-ns[shop]-policy[orders]-rule[0]": policy},
+        },
+    }});
+    document.pointer_mut(&pointer("filters")).unwrap().as_array_mut().unwrap().insert(0, filter);
 }
 
 /// A filter that runs only for requests with a header.
@@ -129,7 +157,8 @@ fn expected(case: &Value) -> BTreeSet<String> {
 }
 
 fn cases() -> Vec<Value> {
-    read(include_str!("cases/doctor.yaml")).as_array().unwrap().clone()
+    let files = [include_str!("cases/doctor.yaml"), include_str!("cases/doctor_doors.yaml")];
+    files.into_iter().flat_map(|file| read(file).as_array().unwrap().clone()).collect()
 }
 
 #[test]

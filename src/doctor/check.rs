@@ -6,18 +6,38 @@ use super::filters::Filter;
 use super::node::Node;
 use super::{Findings, Place, Rule};
 
-/// Headers without which there is no decision.
-const NEEDED: [&str; 1] = ["authorization"];
-/// Headers by which a client asks for another method or path: the authorizer refuses them where it sees them.
-const OVERRIDES: [&str; 5] =
-    ["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"];
-/// The longest limit that is no waiting room.
+/// The longest limit that is no waiting room, in seconds.
 const LONG: f64 = 2.0;
+/// The longest limit that is one, in seconds: as long as Envoy waits for an API unless its route says otherwise.
+const LONGEST: f64 = 15.0;
+/// Statuses below 400, by their names in Envoy.
+const SUCCESSES: [&str; 19] = [
+    "Continue",
+    "OK",
+    "Created",
+    "Accepted",
+    "NonAuthoritativeInformation",
+    "NoContent",
+    "ResetContent",
+    "PartialContent",
+    "MultiStatus",
+    "AlreadyReported",
+    "IMUsed",
+    "MultipleChoices",
+    "MovedPermanently",
+    "Found",
+    "SeeOther",
+    "NotModified",
+    "UseProxy",
+    "TemporaryRedirect",
+    "PermanentRedirect",
+];
 
 /// Looks at one filter.
 pub(super) fn examine(filter: &Filter<'_>, (config, place): (&Config<'_>, &Place), findings: &mut Findings) {
     let check = &filter.config;
     share(check, place, findings);
+    rest(check, place, findings);
     if check.is_on("failure_mode_allow") {
         findings.add(Rule::FailureModeAllow, (place, check, "failure_mode_allow"), "an error is as good as a permit");
     }
@@ -34,85 +54,72 @@ pub(super) fn examine(filter: &Filter<'_>, (config, place): (&Config<'_>, &Place
     if check.field("with_request_body").is_some() {
         findings.add(Rule::BodySent, (place, check, "with_request_body"), "bodies are buffered");
     }
-    if check.at(&["status_on_error", "code"]).is_none() {
-        findings.add(Rule::StatusOnError, (place, check, "status_on_error"), "an outage is answered 403");
-    }
-    headers(check, place, findings);
+    on_error(check, place, findings);
     mutations(check, place, findings);
     service(check, (config, place), findings);
 }
 
+/// Whether requests that the filter is not asked about are refused.
+pub(super) fn refuses_the_rest(check: &Node<'_>) -> bool {
+    check.field("deny_at_disable").is_some_and(|flag| flag.is_surely_on("default_value"))
+}
+
+/// Who may end that.
+fn rest(check: &Node<'_>, place: &Place, findings: &mut Findings) {
+    let is_partial = ["filter_enabled", "filter_enabled_metadata"].iter().any(|name| check.field(name).is_some());
+    let Some(flag) = check.field("deny_at_disable").filter(|_| is_partial && refuses_the_rest(check)) else { return };
+    let key = flag.text("runtime_key");
+    if !key.is_empty() {
+        let found = format!("whoever sets the runtime key `{key}` lets pass what is not checked");
+        findings.add(Rule::FilterSampled, (place, &flag, "runtime_key"), found);
+    }
+}
+
 /// Which requests are checked.
 fn share(check: &Node<'_>, place: &Place, findings: &mut Findings) {
-    if let Some(enabled) = check.field("filter_enabled") {
-        let share = enabled.field("default_value");
-        let numerator = share.as_ref().and_then(|share| share.field("numerator")?.value.as_f64()).unwrap_or(0.0);
-        let parts = match share.as_ref().map_or("", |share| share.text("denominator")) {
-            "TEN_THOUSAND" => 10_000.0,
-            "MILLION" => 1_000_000.0,
-            _ => 100.0,
-        };
-        let key = enabled.text("runtime_key");
-        if numerator < parts {
-            let found = format!("{} % of the requests are checked", numerator / parts * 100.0);
-            findings.add(Rule::FilterSampled, (place, &enabled, ""), found);
-        } else if !key.is_empty() {
-            let found = format!("whoever sets the runtime key `{key}` switches the check off");
-            findings.add(Rule::FilterSampled, (place, &enabled, "runtime_key"), found);
+    let Some(enabled) = check.field("filter_enabled").filter(|_| !refuses_the_rest(check)) else { return };
+    let share = enabled.field("default_value");
+    let numerator = share.as_ref().and_then(|share| share.field("numerator")?.number()).unwrap_or(0.0);
+    let denominators = ["HUNDRED", "TEN_THOUSAND", "MILLION"];
+    let parts = match share.map_or("HUNDRED", |share| share.choice("denominator", &denominators)) {
+        "HUNDRED" => 100.0,
+        "TEN_THOUSAND" => 10_000.0,
+        "MILLION" => 1_000_000.0,
+        _ => {
+            let found = "nobody can tell which share of the requests is checked";
+            return findings.add(Rule::FilterSampled, (place, &enabled, ""), found);
         }
+    };
+    let key = enabled.text("runtime_key");
+    if numerator < parts {
+        let found = format!("{} % of the requests are checked", numerator / parts * 100.0);
+        findings.add(Rule::FilterSampled, (place, &enabled, ""), found);
+    } else if !key.is_empty() {
+        let found = format!("whoever sets the runtime key `{key}` switches the check off");
+        findings.add(Rule::FilterSampled, (place, &enabled, "runtime_key"), found);
     }
 }
 
-/// Which headers the authorizer gets to see.
-fn headers(check: &Node<'_>, place: &Place, findings: &mut Findings) {
-    let (allowed, disallowed) = (check.field("allowed_headers"), check.field("disallowed_headers"));
-    let lists = [(&allowed, false, "not among them"), (&disallowed, true, "among them")];
-    for (list, withheld, found) in lists {
-        let Some(list) = list else { continue };
-        for name in NEEDED.into_iter().filter(|name| matches(list, name) == withheld) {
-            findings.add(Rule::HeadersWithheld, (place, list, ""), format!("`{name}` is {found}"));
-        }
-        let overrides: Vec<&str> = OVERRIDES.into_iter().filter(|name| matches(list, name) == withheld).collect();
-        if !overrides.is_empty() {
-            let found = format!("{found}: `{}`", overrides.join("`, `"));
-            findings.add(Rule::OverridesWithheld, (place, list, ""), found);
-        }
+/// What an outage of the authorizer is answered.
+fn on_error(check: &Node<'_>, place: &Place, findings: &mut Findings) {
+    let Some(code) = check.at(&["status_on_error", "code"]) else {
+        return findings.add(Rule::StatusOnError, (place, check, "status_on_error"), "an outage is answered 403");
+    };
+    let name = code.value.as_str().unwrap_or_default();
+    let is_name = SUCCESSES.iter().any(|success| success.eq_ignore_ascii_case(name));
+    if is_name || code.number().is_some_and(|number| number < 400.0) {
+        findings.add(Rule::SuccessOnError, (place, &code, ""), format!("an outage is answered {}", code.value));
     }
-    if allowed.is_none() && check.field("http_service").is_some() {
-        let found = "over HTTP only `authorization` is sent";
-        findings.add(Rule::OverridesWithheld, (place, check, "allowed_headers"), found);
-    }
-}
-
-/// Whether a list of string matchers covers a name. A regular expression is given the benefit of the doubt if it holds
-/// the name.
-fn matches(list: &Node<'_>, name: &str) -> bool {
-    list.list("patterns").iter().any(|pattern| {
-        let is = |kind: &str, test: &dyn Fn(&str) -> bool| {
-            pattern
-                .field(kind)
-                .and_then(|text| text.value.as_str())
-                .is_some_and(|text| test(&text.to_ascii_lowercase()))
-        };
-        is("exact", &|text| text == name)
-            || is("prefix", &|text| name.starts_with(text))
-            || is("suffix", &|text| name.ends_with(text))
-            || is("contains", &|text| name.contains(text))
-            || pattern.field("safe_regex").is_some_and(|regex| {
-                let text = regex.text("regex");
-                text == ".*" || text.to_ascii_lowercase().contains(name)
-            })
-    })
 }
 
 /// What the authorizer may do to a request.
 fn mutations(check: &Node<'_>, place: &Place, findings: &mut Findings) {
-    if !check.is_on("validate_mutations") {
+    if !check.is_surely_on("validate_mutations") {
         findings.add(Rule::MutationsUnchecked, (place, check, "validate_mutations"), "any name and value is put in");
     }
     let limited = check
         .field("decoder_header_mutation_rules")
-        .is_some_and(|rules| rules.is_on("disallow_all") || rules.is_on("disallow_system"));
+        .is_some_and(|rules| rules.is_surely_on("disallow_all") || rules.is_surely_on("disallow_system"));
     if !limited {
         findings.add(
             Rule::MutationsUnlimited,
@@ -136,7 +143,7 @@ fn service(check: &Node<'_>, (config, place): (&Config<'_>, &Place), findings: &
         findings.add(Rule::ClusterMissing, (place, check, "grpc_service"), "nobody is asked");
         return;
     };
-    if check.text("transport_api_version") != "V3" {
+    if check.choice("transport_api_version", &["AUTO", "V2", "V3"]) != "V3" {
         findings.add(Rule::ApiVersion, (place, check, "transport_api_version"), "is not V3");
     }
     limit(&grpc, (place, 0.2), findings);
@@ -154,6 +161,9 @@ fn limit(service: &Node<'_>, (place, default): (&Place, f64), findings: &mut Fin
         None => findings.add(Rule::Timeout, at, format!("is not set; Envoy takes {default} s")),
         Some(timeout) => match seconds(&timeout) {
             Some(seconds) if seconds <= 0.0 => findings.add(Rule::NoTimeout, at, "is zero, which means none"),
+            Some(seconds) if seconds > LONGEST => {
+                findings.add(Rule::NoTimeout, at, format!("is {seconds} s, and nobody waits that long"));
+            }
             Some(seconds) if seconds > LONG => findings.add(Rule::Timeout, at, format!("is {seconds} s")),
             Some(_) => {}
             None => findings.add(Rule::Timeout, at, format!("`{}` is no duration", timeout.value)),

@@ -3,6 +3,8 @@
 use super::check;
 use super::condition;
 use super::config::Config;
+use super::headers;
+use super::matched;
 use super::node::Node;
 use super::routes;
 use super::{Findings, Place, Rule};
@@ -20,6 +22,8 @@ pub(super) struct Chain<'a> {
     filters: Vec<Filter<'a>>,
     /// Clients may have shown a certificate.
     pub(super) is_certified: bool,
+    /// Changes of headers before the first filter.
+    pub(super) early_mutations: Vec<Node<'a>>,
 }
 
 /// One filter.
@@ -38,13 +42,16 @@ pub(super) struct Filter<'a> {
 impl<'a> Chain<'a> {
     /// The filters of a manager.
     pub(super) fn of(manager: &Node<'a>, config: &Config<'a>, is_certified: bool) -> Self {
-        Self { is_certified, ..Self::of_upgrade(&manager.list("http_filters"), config) }
+        let extensions = manager.list("early_header_mutation_extensions").into_iter();
+        let early = extensions.filter_map(|extension| extension.typed("typed_config"));
+        let early_mutations = early.flat_map(|(_, settings)| settings.list("mutations")).collect();
+        Self { filters: read(&manager.list("http_filters"), config), is_certified, early_mutations }
     }
 
-    /// These filters.
-    pub(super) fn of_upgrade(filters: &[Node<'a>], config: &Config<'a>) -> Self {
-        let filters = filters.iter().map(|filter| Filter::read(filter, config)).collect();
-        Self { filters, is_certified: false }
+    /// The filters that upgraded connections of the same manager have instead.
+    pub(super) fn upgraded(&self, filters: &[Node<'a>], config: &Config<'a>) -> Self {
+        let early_mutations = self.early_mutations.clone();
+        Self { filters: read(filters, config), is_certified: self.is_certified, early_mutations }
     }
 
     /// All of them.
@@ -58,19 +65,20 @@ impl<'a> Chain<'a> {
     }
 }
 
+fn read<'a>(filters: &[Node<'a>], config: &Config<'a>) -> Vec<Filter<'a>> {
+    filters.iter().map(|filter| Filter::read(filter, config)).collect()
+}
+
 impl<'a> Filter<'a> {
     fn read(node: &Node<'a>, config: &Config<'a>) -> Self {
         let name = node.text("name");
         let delivered = config.filters.get(name).and_then(|filter| filter.typed("typed_config"));
         let is_unseen = node.field("config_discovery").is_some() && delivered.is_none();
         let typed = node.typed("typed_config").or(delivered);
-        let (mut kind, mut settings) = typed.unwrap_or(("", node.clone()));
-        let is_matched = kind == "ExtensionWithMatcher";
-        if is_matched
-            && let Some(inner) = settings.field("extension_config").and_then(|inner| inner.typed("typed_config"))
-        {
-            (kind, settings) = inner;
-        }
+        let (kind, settings) = typed.unwrap_or(("", node.clone()));
+        let behind = matched::behind(kind, &settings);
+        let is_matched = behind.is_some();
+        let (kind, settings) = behind.unwrap_or((kind, settings));
         Self { node: node.clone(), name, kind, config: settings, is_matched, is_unseen }
     }
 
@@ -83,6 +91,25 @@ impl<'a> Filter<'a> {
     pub(super) fn policy(&self) -> Option<&'a str> {
         let name = self.name.strip_prefix("envoy.filters.http.ext_authz/securitypolicy/")?;
         self.node.is_on("disabled").then_some(name)
+    }
+
+    /// Whether it runs for every request, but for what routes say.
+    pub(super) fn is_always_on(&self) -> bool {
+        !self.is_matched && !self.node.is_on("disabled")
+    }
+
+    /// Whether a route, or what holds routes, switches it off.
+    pub(super) fn is_switched_off(&self, routes: &Node<'_>) -> bool {
+        let mut is_off = false;
+        routes.walk(&mut |node| {
+            let settings = node.field("typed_per_filter_config").and_then(|configs| configs.typed(self.name));
+            is_off |= settings.is_some_and(|(_, settings)| settings.is_on("disabled"));
+        });
+        is_off
+    }
+
+    pub(super) fn mutates_headers(&self) -> bool {
+        self.kind == "HeaderMutation"
     }
 
     pub(super) fn is_rbac(&self) -> bool {
@@ -113,12 +140,14 @@ pub(super) fn examine(
         }
         return;
     };
+    let routes = routes::routes(manager, config);
     for (at, filter) in chain.filters.iter().enumerate() {
         let place = place.then(format!("filter `{}`", filter.name));
         if filter.is_check() {
             standing(filter, &place, findings);
             if !filter.is_unseen {
-                condition::examine(filter, (chain, at, &place), findings);
+                condition::examine(filter, (chain, at, routes.as_ref(), &place), findings);
+                headers::examine(filter, (chain, at, routes.as_ref(), &place), findings);
                 check::examine(filter, (config, &place), findings);
             }
         } else if at < first {
@@ -152,7 +181,7 @@ fn standing(filter: &Filter<'_>, place: &Place, findings: &mut Findings) {
     }
     if filter.is_matched {
         findings.add(
-            Rule::FilterConditional,
+            Rule::ConditionUnknown,
             (place, &filter.config, ""),
             "a matcher decides which requests are checked",
         );
@@ -170,7 +199,7 @@ fn before(filter: &Filter<'_>, place: &Place, findings: &mut Findings) {
     let at = (place, &filter.node, "");
     if let Some((_, why)) = ANSWERS.iter().find(|(kind, _)| *kind == filter.kind) {
         findings.add(Rule::AnswersBefore, at, format!("{why}, before anybody was asked"));
-    } else if filter.kind == "HealthCheck" && !filter.config.is_on("pass_through_mode") {
+    } else if filter.kind == "HealthCheck" && !filter.config.is_surely_on("pass_through_mode") {
         findings.add(
             Rule::AnswersBefore,
             at,
@@ -192,7 +221,7 @@ fn after(filter: &Filter<'_>, place: &Place, findings: &mut Findings) {
 /// Whether a filter that mutates headers mutates those of the authorizer. Before the check that is overwritten again,
 /// but on routes without the check it is not.
 fn identity(filter: &Filter<'_>, place: &Place, findings: &mut Findings) {
-    if filter.kind != "HeaderMutation" {
+    if !filter.mutates_headers() {
         return;
     }
     for change in filter.config.at(&["mutations", "request_mutations"]).iter().flat_map(Node::items) {

@@ -93,30 +93,56 @@ fn examine_manager(
         one_reading(manager, place, findings);
     }
     for upgrade in manager.list("upgrade_configs") {
-        let own = upgrade.list("filters");
-        if !own.is_empty() && Chain::of_upgrade(&own, config).checks().next().is_none() {
-            let found =
-                format!("`{}` has {} filters, and ext_authz is none of them", upgrade.text("upgrade_type"), own.len());
-            findings.add(Rule::UpgradeUnchecked, (place, &upgrade, "filters"), found);
-        }
+        examine_upgrade((&upgrade, manager, &chain), (config, place), findings);
     }
     routes::examine(manager, (&chain, config, place), findings);
+}
+
+/// An upgrade, which may have filters of its own; the same routes switch those on and off.
+fn examine_upgrade<'a>(
+    (upgrade, manager, common): (&Node<'a>, &Node<'a>, &Chain<'a>),
+    (config, place): (&Config<'a>, &Place),
+    findings: &mut Findings,
+) {
+    let own = upgrade.list("filters");
+    if own.is_empty() {
+        return;
+    }
+    let (name, chain) = (upgrade.text("upgrade_type"), common.upgraded(&own, config));
+    if chain.checks().next().is_none() {
+        let found = format!("`{name}` has {} filters, and ext_authz is none of them", own.len());
+        return findings.add(Rule::UpgradeUnchecked, (place, upgrade, "filters"), found);
+    }
+    let place = place.then(format!("upgrade `{name}`"));
+    filters::examine(&chain, (manager, config, &place), findings);
+    // What else is wrong with a route is said of it once.
+    let mut routed = Findings::default();
+    routes::examine(manager, (&chain, config, &place), &mut routed);
+    let open = [Rule::RouteUnprotected, Rule::RouteWithoutPolicy];
+    findings.0.extend(routed.0.into_iter().filter(|finding| open.contains(&finding.rule)));
 }
 
 /// What makes Envoy, the check and the upstream read a request in one way.
 fn one_reading(manager: &Node<'_>, place: &Place, findings: &mut Findings) {
     let mut missing = |rule, field: &str, found: &str| findings.add(rule, (place, manager, field), found);
-    if !manager.is_on("normalize_path") {
+    if !manager.is_surely_on("normalize_path") {
         missing(
             Rule::PathNotNormalized,
             "normalize_path",
             "dot segments reach the check and the upstream as they were sent",
         );
     }
-    if !manager.is_on("merge_slashes") {
+    if !manager.is_surely_on("merge_slashes") {
         missing(Rule::SlashesNotMerged, "merge_slashes", "`//` stays `//`");
     }
-    match manager.text("path_with_escaped_slashes_action") {
+    let actions = [
+        "IMPLEMENTATION_SPECIFIC_DEFAULT",
+        "KEEP_UNCHANGED",
+        "REJECT_REQUEST",
+        "UNESCAPE_AND_REDIRECT",
+        "UNESCAPE_AND_FORWARD",
+    ];
+    match manager.choice("path_with_escaped_slashes_action", &actions) {
         "REJECT_REQUEST" | "UNESCAPE_AND_REDIRECT" => {}
         "UNESCAPE_AND_FORWARD" => {
             missing(Rule::EscapedSlashes, "path_with_escaped_slashes_action", "`%2F` becomes `/` on the way");
@@ -124,11 +150,13 @@ fn one_reading(manager: &Node<'_>, place: &Place, findings: &mut Findings) {
         _ => missing(Rule::EscapedSlashes, "path_with_escaped_slashes_action", "`%2F` and `%5C` pass as they are"),
     }
     let common = manager.field("common_http_protocol_options");
-    let underscores = common.map_or("", |common| common.text("headers_with_underscores_action"));
+    let underscores = common.map_or("", |common| {
+        common.choice("headers_with_underscores_action", &["ALLOW", "REJECT_REQUEST", "DROP_HEADER"])
+    });
     if !matches!(underscores, "REJECT_REQUEST" | "DROP_HEADER") {
         missing(Rule::Underscores, "common_http_protocol_options", "names such as `x_entrance_roles` pass");
     }
-    if !manager.is_on("use_remote_address") {
+    if !manager.is_surely_on("use_remote_address") {
         missing(Rule::RemoteAddress, "use_remote_address", "the client's address is taken from `x-forwarded-for`");
     }
 }

@@ -3,11 +3,13 @@
 //! Pure: a configuration as JSON goes in, findings come out. *Nodes* (`node`) are values that know their place;
 //! *configurations* (`config`) are found in bootstraps and in the dumps of the admin port; the rest walks down as a
 //! request does: listener and connection manager (`listener`), the check and its neighbours (`check`, `filters`), routes
-//! that switch it off (`routes`), what the check depends on in Istio (`condition`), and the way to the authorizer (`cluster`). [`Rule`] lists what is looked for.
+//! that switch it off (`routes`), what the check depends on in Istio (`condition`), which headers travel (`headers`, by
+//! `matcher`), and the way to the authorizer (`cluster`). [`Rule`] lists what is looked for.
 //!
 //! # What is promised
 //! - **Nothing is taken for granted.** A setting that is absent counts as what Envoy makes of it. What cannot be seen,
 //!   such as routes that a server would deliver, is said to be unseen.
+//!   What can be read in two ways (`unclear`) counts as the worse one.
 //! - **Any external authorizer.** Nothing but the names of identity headers is particular to Entrance.
 //!
 //! What it does not do: ask upstreams what they make of a path, and judge what a Lua, Wasm or external filter does.
@@ -17,10 +19,14 @@ mod cluster;
 mod condition;
 mod config;
 mod filters;
+mod headers;
 mod listener;
+mod matched;
+mod matcher;
 mod node;
 mod routes;
 mod rule;
+mod unclear;
 
 use serde_json::Value;
 
@@ -64,6 +70,7 @@ pub enum Unfit {
 pub fn examine(document: &Value) -> Result<Vec<Finding>, Unfit> {
     let config = Config::read(document)?;
     let mut findings = Findings::default();
+    unclear::examine(&Node::root(document), &mut findings);
     if let Some(admin) = &config.admin {
         listener::admin(admin, &mut findings);
     }

@@ -1,4 +1,7 @@
 //! A JSON value that knows where it stands, read as protobuf's JSON is: in either spelling of a name, through `Any`.
+//!
+//! Switches are read with suspicion: Envoy takes `"true"`, `yes` and `t` for `true`, and of two spellings of one field the
+//! one that it happens to see last. What is not plainly `true` or `false` counts as what it must not be.
 
 use serde_json::Value;
 
@@ -59,11 +62,46 @@ impl<'a> Node<'a> {
         self.field(name).and_then(|node| node.value.as_str()).unwrap_or_default()
     }
 
-    /// A switch in a field, also one that is wrapped as `{value: true}`; off if absent.
+    /// Whether a switch is on, or may be: for those that must be off. Off if absent.
     pub(super) fn is_on(&self, name: &str) -> bool {
-        self.field(name).is_some_and(|node| {
-            node.value.as_bool().or_else(|| node.field("value")?.value.as_bool()).unwrap_or_default()
-        })
+        self.switches(name).any(|switch| switch != Some(false))
+    }
+
+    /// Whether a switch is on for certain: for those that must be on. Off if absent.
+    pub(super) fn is_surely_on(&self, name: &str) -> bool {
+        let mut switches = self.switches(name).peekable();
+        switches.peek().is_some() && switches.all(|switch| switch == Some(true))
+    }
+
+    /// What either spelling of a switch says; `None` if that is neither `true` nor `false`.
+    fn switches(&self, name: &str) -> impl Iterator<Item = Option<bool>> + use<'a> {
+        let members = self.value.as_object();
+        let camel = camel(name);
+        let spellings = [Some(name), (camel != name).then_some(camel.as_str())].map(|spelling| members?.get(spelling?));
+        spellings.into_iter().flatten().filter(|value| !value.is_null()).map(switch)
+    }
+
+    /// The word of an enumeration, which Envoy takes in upper and lower case, and by its number; the first one if absent,
+    /// empty if there is no such word.
+    pub(super) fn choice(&self, name: &str, words: &[&'static str]) -> &'static str {
+        let Some(field) = self.field(name) else { return words.first().copied().unwrap_or_default() };
+        let text = field.value.as_str().unwrap_or_default();
+        let number = field.value.as_u64().or_else(|| text.parse().ok()).and_then(|at| usize::try_from(at).ok());
+        let by_number = number.and_then(|at| words.get(at));
+        let known = by_number.or_else(|| words.iter().find(|word| word.eq_ignore_ascii_case(text))).copied();
+        known.unwrap_or_default()
+    }
+
+    /// A number, also as text.
+    pub(super) fn number(&self) -> Option<f64> {
+        self.value.as_f64().or_else(|| self.value.as_str()?.parse().ok())
+    }
+
+    /// This one and everything below it.
+    pub(super) fn walk(&self, look: &mut dyn FnMut(&Self)) {
+        look(self);
+        self.items().for_each(|item| item.walk(look));
+        self.members().for_each(|(_, member)| member.walk(look));
     }
 
     /// What a `typed_config` holds, and its message type without the package; through `TypedStruct`.
@@ -86,7 +124,13 @@ fn short(url: &str) -> &str {
     url.rsplit(['.', '/']).next().unwrap_or_default()
 }
 
-fn camel(name: &str) -> String {
+/// A switch, also one that is wrapped as `{value: true}`.
+pub(super) fn switch(value: &Value) -> Option<bool> {
+    value.as_bool().or_else(|| value.get("value")?.as_bool())
+}
+
+/// `failureModeAllow` for `failure_mode_allow`.
+pub(super) fn camel(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     let mut raise = false;
     for character in name.chars() {
@@ -118,6 +162,42 @@ mod tests {
         assert!(node.field("null_one").is_none());
         assert_eq!(node.child_path("failure_mode_allow").to_string(), "failureModeAllow");
         assert_eq!(node.child_path("status_on_error").to_string(), "status_on_error");
+    }
+
+    #[test]
+    fn what_is_no_plain_switch_is_what_it_must_not_be() {
+        for (value, is_on, is_surely_on) in [
+            (json!({"merge_slashes": true}), true, true),
+            (json!({"mergeSlashes": true}), true, true),
+            (json!({"merge_slashes": false}), false, false),
+            (json!({"merge_slashes": null}), false, false),
+            (json!({}), false, false),
+            (json!({"merge_slashes": "true"}), true, false),
+            (json!({"merge_slashes": "no"}), true, false),
+            (json!({"merge_slashes": 1}), true, false),
+            (json!({"merge_slashes": true, "mergeSlashes": false}), true, false),
+            (json!({"merge_slashes": true, "mergeSlashes": true}), true, true),
+        ] {
+            let node = Node::root(&value);
+            let found = (node.is_on("merge_slashes"), node.is_surely_on("merge_slashes"));
+            assert_eq!(found, (is_on, is_surely_on), "{value}");
+        }
+    }
+
+    #[test]
+    fn words_of_enumerations_are_read_as_envoy_reads_them() {
+        let words = ["HUNDRED", "TEN_THOUSAND", "MILLION"];
+        for (value, word) in [
+            (json!({}), "HUNDRED"),
+            (json!({"denominator": "MILLION"}), "MILLION"),
+            (json!({"denominator": "million"}), "MILLION"),
+            (json!({"denominator": 1}), "TEN_THOUSAND"),
+            (json!({"denominator": "2"}), "MILLION"),
+            (json!({"denominator": 3}), ""),
+            (json!({"denominator": "PERCENT"}), ""),
+        ] {
+            assert_eq!(Node::root(&value).choice("denominator", &words), word, "{value}");
+        }
     }
 
     #[test]

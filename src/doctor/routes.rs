@@ -14,7 +14,7 @@ struct Above<'s, 'a> {
 }
 
 /// The routes of a connection manager, if they are in the document.
-fn routes<'a>(manager: &Node<'a>, config: &Config<'a>) -> Option<Node<'a>> {
+pub(super) fn routes<'a>(manager: &Node<'a>, config: &Config<'a>) -> Option<Node<'a>> {
     let delivered = manager.at(&["rds"]).map(|rds| rds.text("route_config_name"));
     manager.field("route_config").or_else(|| config.routes.get(delivered?).cloned())
 }

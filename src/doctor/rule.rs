@@ -74,9 +74,11 @@ rules! {
     /// The filter belongs to a policy of Envoy Gateway, and is off for routes that the policy does not cover.
     FilterOfPolicy = ("filter-of-policy", Note, "let the SecurityPolicy target the Gateway, so that a route added later is protected, too");
     /// The filter is asked for a share of the requests only.
-    FilterSampled = ("filter-sampled", Error, "remove `filter_enabled`, or set it to 100 % without a runtime key that can lower it");
+    FilterSampled = ("filter-sampled", Error, "remove `filter_enabled`, or set it to 100 % without a runtime key that can lower it; `deny_at_disable: {default_value: true}` refuses the rest");
     /// The filter is asked only for requests that other filters mark.
     FilterConditional = ("filter-conditional", Warning, "make sure that the condition covers everything protected; requests that do not meet it pass unchecked");
+    /// A matcher or metadata that the client may have a say in decide whether a request is checked.
+    ConditionUnknown = ("condition-unknown", Error, "remove the matcher or `filter_enabled_metadata`, or set `deny_at_disable: {default_value: true}`, which refuses what is not checked: a header is enough to get around the check");
     /// No request meets the condition of the check.
     ConditionUnmet = ("condition-unmet", Error, "let an AuthorizationPolicy with `action: CUSTOM` have `rules: [{}]`; it is asked before tokens are read, and principals take mutual TLS");
     /// A policy of Istio names a provider that cannot be asked.
@@ -105,6 +107,8 @@ rules! {
     CodeAfter = ("code-after", Warning, "make sure that it changes neither path, method, host nor identity headers, or put it before ext_authz");
     /// Something beside the authorizer writes identity headers.
     IdentityOverwritten = ("identity-overwritten", Error, "do not add, set or remove `x-entrance-` headers: only the authorizer knows who is there");
+    /// Identity headers of the client reach the upstream, since over HTTP the authorizer cannot take them away.
+    IdentityKept = ("identity-kept", Error, "let `http_service.authorization_response.allowed_upstream_headers` hold `{prefix: x-entrance-}`, and a `header_mutation` filter before the check `remove_on_match: {key_matcher: {prefix: x-entrance-}}`");
     /// A route is chosen by an identity header, before the check can have set it.
     IdentityRoutes = ("identity-routes", Error, "do not match `x-entrance-` headers: routes are chosen before the check, by what the client sent");
     /// The path is not normalised.
@@ -119,8 +123,10 @@ rules! {
     RemoteAddress = ("remote-address", Warning, "at the edge set `use_remote_address: true`; behind another proxy that you trust, leave it");
     /// The check has no time limit of its own, or a long one.
     Timeout = ("timeout", Warning, "set `grpc_service.timeout` to a fraction of a second, such as `0.25s`: defaults are between 200 ms and minutes");
-    /// The check has no time limit.
-    NoTimeout = ("no-timeout", Error, "set `grpc_service.timeout`: `0s` waits for ever, and requests pile up behind an authorizer that hangs");
+    /// The check has no time limit, or one of more than 15 seconds.
+    NoTimeout = ("no-timeout", Error, "set `grpc_service.timeout` to a fraction of a second: `0s` waits for ever, and behind an authorizer that hangs requests pile up until the proxy has no room for more");
+    /// An outage of the authorizer is answered as if it were a success.
+    SuccessOnError = ("success-on-error", Error, "set `status_on_error: {code: ServiceUnavailable}`: caches and clients believe a status below 400");
     /// No answer of the authorizer looks like a refusal.
     StatusOnError = ("status-on-error", Note, "set `status_on_error: {code: ServiceUnavailable}`, so that clients and dashboards tell an outage from a refusal");
     /// Header changes are not validated.
@@ -147,4 +153,6 @@ rules! {
     ClusterPlaintext = ("cluster-plaintext", Warning, "put TLS around it, or bring the authorizer to the same machine: the connection carries tokens");
     /// The admin port is open to others.
     AdminOpen = ("admin-open", Warning, "let `admin.address` be a loopback address or a Unix socket: whoever reaches it can end the proxy and read its configuration");
+    /// A field can be read in two ways, and counts as the one that is unsafe.
+    Unclear = ("unclear", Error, "write each field once, in one spelling, and switches as `true` or `false`, without quotes");
 }

@@ -63,7 +63,7 @@ const FOREIGN: [(&str, &[&str]); 21] = [
     ("notify", &["files"]),
     ("prost", &["envoy", "delivery"]),
     ("rcgen", &["emulator", "tls"]),
-    ("regex_automata", &["policy"]),
+    ("regex_automata", &["doctor", "policy"]),
     ("reqwest", &["entra", "demo", "cli"]),
     ("saphyr", &["cli", "emulator"]),
     ("saphyr_parser", &["files"]),

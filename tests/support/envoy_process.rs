@@ -143,23 +143,10 @@ pub(crate) struct Envoy {
 impl Envoy {
     /// Starts Envoy; it answers when this returns.
     pub(crate) async fn start(bootstrap: Bootstrap, directory: &Path) -> Self {
-        let [config, admin, access_log] = ["envoy.yaml", "envoy-admin", "access.log"].map(|name| directory.join(name));
+        let [config, access_log] = ["envoy.yaml", "access.log"].map(|name| directory.join(name));
         std::fs::write(&config, bootstrap.access_log(&access_log).0).unwrap();
-        let mut command = Command::new(binary());
-        command.arg("-c").arg(&config).arg("--admin-address-path").arg(&admin);
-        command.args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warn"]);
-        command.args(["--file-flush-interval-msec", "20"]);
-        let process = Process::start(command, &directory.join("envoy.log"));
-        let admin: SocketAddr = until("Envoy names its admin port", async || {
-            assert!(process.ended().is_none(), "Envoy ended:\n{}", process.said());
-            std::fs::read_to_string(&admin).ok()?.parse().ok()
-        })
-        .await;
-        until("Envoy is ready", async || (text(admin, "/ready").await? == "LIVE\n").then_some(())).await;
-        let listeners = text(admin, "/listeners?format=json").await.unwrap();
-        let listeners: Value = serde_json::from_str(&listeners).unwrap();
-        let port = listeners["listener_statuses"][0]["local_address"]["socket_address"]["port_value"].as_u64();
-        let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port.unwrap()).unwrap()));
+        let (process, admin) = launch(&config, directory).await;
+        let address = address_of(admin, 0).await;
         Self { address, admin, access_log, _process: process }
     }
 
@@ -179,6 +166,31 @@ impl Envoy {
         })
         .await
     }
+}
+
+/// Starts Envoy with this configuration; its admin port answers, and it is ready, when this returns.
+pub(crate) async fn launch(config: &Path, directory: &Path) -> (Process, SocketAddr) {
+    let admin = directory.join("envoy-admin");
+    let mut command = Command::new(binary());
+    command.arg("-c").arg(config).arg("--admin-address-path").arg(&admin);
+    command.args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warn"]);
+    command.args(["--file-flush-interval-msec", "20"]);
+    let process = Process::start(command, &directory.join("envoy.log"));
+    let admin: SocketAddr = until("Envoy names its admin port", async || {
+        assert!(process.ended().is_none(), "Envoy ended:\n{}", process.said());
+        std::fs::read_to_string(&admin).ok()?.parse().ok()
+    })
+    .await;
+    until("Envoy is ready", async || (text(admin, "/ready").await? == "LIVE\n").then_some(())).await;
+    (process, admin)
+}
+
+/// Where a listener of an Envoy listens: the first one is 0.
+pub(crate) async fn address_of(admin: SocketAddr, listener: u64) -> SocketAddr {
+    let listeners: Value = serde_json::from_str(&text(admin, "/listeners?format=json").await.unwrap()).unwrap();
+    let status = &listeners["listener_statuses"][usize::try_from(listener).unwrap()];
+    let port = status["local_address"]["socket_address"]["port_value"].as_u64();
+    SocketAddr::from(([127, 0, 0, 1], u16::try_from(port.unwrap()).unwrap()))
 }
 
 /// A page of an admin port.

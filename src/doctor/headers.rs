@@ -1,0 +1,93 @@
+//! Which headers travel with a question and its answer: what the authorizer gets to see, and what the client says of
+//! itself under the names by which the authorizer speaks.
+
+use super::condition::Standing;
+use super::filters::Filter;
+use super::matcher;
+use super::node::Node;
+use super::{Findings, Place, Rule};
+
+/// The header without which there is no decision. Over HTTP it is always sent.
+const NEEDED: &str = "authorization";
+/// Headers by which a client asks for another method or path: the authorizer refuses them where it sees them.
+const OVERRIDES: [&str; 5] =
+    ["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"];
+/// Headers that tell upstreams who is there.
+const IDENTITY: [&str; 7] = [
+    "x-entrance-decision",
+    "x-entrance-tenant",
+    "x-entrance-subject",
+    "x-entrance-client",
+    "x-entrance-caller",
+    "x-entrance-roles",
+    "x-entrance-scopes",
+];
+
+/// Looks at the check that stands there.
+pub(super) fn examine<'a>(check: &Filter<'a>, standing: Standing<'_, 'a>, findings: &mut Findings) {
+    let (.., place) = standing;
+    seen(&check.config, place, findings);
+    if let Some(http) = check.config.field("http_service") {
+        let allowed = http.at(&["authorization_response", "allowed_upstream_headers"]);
+        let is_told =
+            allowed.is_some_and(|list| IDENTITY.iter().all(|name| matcher::covers(&list, name) == Some(true)));
+        replaced(&http, place, findings);
+        if !is_told && !is_taken_away(standing) {
+            let found = "what a client sends as `x-entrance-roles` reaches the upstream";
+            findings.add(Rule::IdentityKept, (place, &http, "authorization_response"), found);
+        }
+    }
+}
+
+/// Which headers the authorizer gets to see.
+fn seen(check: &Node<'_>, place: &Place, findings: &mut Findings) {
+    let http = check.field("http_service");
+    let of_request = http.as_ref().and_then(|http| http.at(&["authorization_request", "allowed_headers"]));
+    let allowed = check.field("allowed_headers").or(of_request);
+    if let Some(list) = &allowed {
+        let needed = http.is_none().then_some(NEEDED);
+        withheld((list, false), (needed, place), findings);
+    } else if http.is_some() {
+        let found = "over HTTP only `authorization` is sent";
+        findings.add(Rule::OverridesWithheld, (place, check, "allowed_headers"), found);
+    }
+    if let Some(list) = check.field("disallowed_headers") {
+        withheld((&list, true), (Some(NEEDED), place), findings);
+    }
+}
+
+/// Headers that Envoy puts in place of the client's, over HTTP.
+fn replaced(http: &Node<'_>, place: &Place, findings: &mut Findings) {
+    let added = http.at(&["authorization_request", "headers_to_add"]);
+    for header in added.iter().flat_map(Node::items).filter(|header| header.text("key").eq_ignore_ascii_case(NEEDED)) {
+        let found = format!("`{NEEDED}` of the client is replaced: whoever asks is taken for the same caller");
+        findings.add(Rule::HeadersWithheld, (place, &header, ""), found);
+    }
+}
+
+/// Looks at a list, by which a header is withheld if it is covered, or if it is not. What cannot be told is none.
+fn withheld((list, if_covered): (&Node<'_>, bool), (needed, place): (Option<&str>, &Place), findings: &mut Findings) {
+    let found = if if_covered { "among them" } else { "not among them" };
+    let is_withheld = |name: &&str| matcher::covers(list, name) == Some(if_covered);
+    if let Some(name) = needed.filter(is_withheld) {
+        findings.add(Rule::HeadersWithheld, (place, list, ""), format!("`{name}` is {found}"));
+    }
+    let overrides: Vec<&str> = OVERRIDES.into_iter().filter(is_withheld).collect();
+    if !overrides.is_empty() {
+        let found = format!("{found}: `{}`", overrides.join("`, `"));
+        findings.add(Rule::OverridesWithheld, (place, list, ""), found);
+    }
+}
+
+/// Whether something before the check takes away identity headers of the client.
+fn is_taken_away((chain, before, routes, _): Standing<'_, '_>) -> bool {
+    let filters =
+        chain.filters().iter().take(before).filter(|filter| filter.mutates_headers() && filter.is_always_on());
+    let filters = filters.filter(|filter| !routes.is_some_and(|routes| filter.is_switched_off(routes)));
+    let lists = filters.filter_map(|filter| filter.config.at(&["mutations", "request_mutations"]));
+    let mut mutations = chain.early_mutations.iter().cloned().chain(lists.flat_map(|list| list.items()));
+    mutations.any(|mutation| {
+        let matcher = mutation.at(&["remove_on_match", "key_matcher"]);
+        matcher.is_some_and(|matcher| IDENTITY.iter().all(|name| matcher::matches(&matcher, name) == Some(true)))
+    })
+}
