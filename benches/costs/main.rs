@@ -1,6 +1,6 @@
 //! What each step of a decision costs: `cargo bench --bench costs`, or `-- token` for one group.
 //!
-//! Groups: `path`, `route`, `decide`, `token`, `check`, `compile`. The bars are ratios within one run, and
+//! Groups: `path`, `route`, `decide`, `token`, `check`, `compile`, `attached`. The bars are ratios within one run, and
 //! `docs/performance.md` says which. What a check costs on the wire, against a server that always allows, is measured by
 //! `tools/bench_floor.py`.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench that cannot go on ends")]
@@ -17,6 +17,7 @@ mod signer;
 #[path = "../world/token.rs"]
 mod token;
 
+mod attached;
 mod compile;
 mod decide;
 mod lines;
@@ -40,6 +41,6 @@ fn settings() -> Criterion {
 criterion_group! {
     name = benches;
     config = settings();
-    targets = path::path, route::route, decide::decide, verify::token, decide::check, compile::compile
+    targets = path::path, route::route, decide::decide, verify::token, decide::check, compile::compile, attached::compile
 }
 criterion_main!(benches);

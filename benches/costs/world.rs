@@ -43,8 +43,13 @@ impl Bench {
 
 /// Resources of this size.
 pub(crate) fn resources(minter: &Minter, size: Size) -> Resources {
+    put(std::iter::once(application(&minter.jwks())).chain(policies(size)))
+}
+
+/// These documents as resources.
+pub(crate) fn put(documents: impl Iterator<Item = Value>) -> Resources {
     let mut resources = Resources::new();
-    for document in std::iter::once(application(&minter.jwks())).chain(policies(size)) {
+    for document in documents {
         resources.put(object(document));
     }
     resources

@@ -13,6 +13,7 @@ use entrance::authorize::Authorizer;
 use entrance::authorize::ports::Decide;
 use entrance::authorize::world::World;
 use entrance::policy::decide::{Cause, Permit, Verdict};
+use entrance::policy::host::HostPattern;
 use entrance::request::{Named, Request};
 use serde_json::Value;
 
@@ -278,22 +279,38 @@ fn sound(through: &Through, (all, faults): (&Resources, &[Fault]), probe: &Probe
     }
 }
 
-/// The namespace of the oldest policy that names the host itself. Selectors are for sidecars; this world is a gateway.
+/// The namespace of the oldest policy that enforces and names the host, or a wildcard above it; else of the oldest that names
+/// the host itself. Selectors are for sidecars; this world is a gateway.
 fn owner<'a>(all: &'a Resources, host: &str) -> Option<&'a str> {
-    let names = |object: &&Arc<Object>| {
-        let body = object.body();
-        let spec = body.get("spec").and_then(Value::as_object);
-        let hosts = spec.and_then(|spec| spec.get("hosts")).and_then(Value::as_array);
-        let has = |hosts: &Vec<Value>| (1..=64).contains(&hosts.len()) && hosts.iter().any(|other| *other == *host);
-        spec.is_some_and(|spec| !spec.contains_key("selector")) && hosts.is_some_and(has)
-    };
     // Which hosts lead to a target is not known here.
     let attached = |object: &Arc<Object>| !target::of(object).is_empty();
     if all.of(Kind::AccessPolicy).any(attached) {
         return None;
     }
+    let names = |object: &Object, fits: &dyn Fn(&str) -> bool| {
+        let body = object.body();
+        let spec = body.get("spec").and_then(Value::as_object);
+        let hosts = spec.and_then(|spec| spec.get("hosts")).and_then(Value::as_array);
+        let any = |hosts: &Vec<Value>| {
+            (1..=64).contains(&hosts.len()) && hosts.iter().any(|other| other.as_str().is_some_and(fits))
+        };
+        spec.is_some_and(|spec| !spec.contains_key("selector")) && hosts.is_some_and(any)
+    };
+    let enforces = |object: &Object| {
+        let body = object.body();
+        body.get("spec").and_then(|spec| spec.get("mode")?.as_str()) != Some("Shadow")
+    };
+    let itself = |text: &str| text == host;
+    let covers = |text: &str| {
+        let wildcard = matches!(HostPattern::parse(text), Ok(HostPattern::Wildcard(_)));
+        itself(text)
+            || (wildcard && text.strip_prefix('*').is_some_and(|end| host.len() > end.len() && host.ends_with(end)))
+    };
     let age = |object: &&Arc<Object>| (object.created.unwrap_or(i128::MAX), object.id.clone());
-    all.of(Kind::AccessPolicy).filter(names).min_by_key(age).map(|object| &*object.id.namespace)
+    let oldest = |wanted: &dyn Fn(&Object) -> bool| {
+        all.of(Kind::AccessPolicy).filter(|object| wanted(object)).min_by_key(age).map(|object| &*object.id.namespace)
+    };
+    oldest(&|object| enforces(object) && names(object, &covers)).or_else(|| oldest(&|object| names(object, &itself)))
 }
 
 /// How many of the requests that the resources suggest they let through.

@@ -10,9 +10,10 @@ use crate::policy::host::HostPattern;
 use crate::policy::rules::Poison;
 
 use super::fault::FieldPath;
+use super::object::ObjectId;
 use super::policy::poison;
 use super::read::Node;
-use super::topology::Reached;
+use super::topology::{Gate, Reached};
 
 /// Hosts that one policy lists.
 pub(super) const HOSTS: RangeInclusive<usize> = 1..=64;
@@ -28,11 +29,28 @@ pub struct Claims {
     pub inside: Vec<HostPattern>,
     /// The targets that they come from, by their positions; those that are not here are listed.
     sources: BTreeMap<HostPattern, Vec<usize>>,
+    /// The Gateways by which they come, as far as they do.
+    gates: Vec<Gate>,
     /// A host or a target is broken.
     pub poison: Option<Poison>,
 }
 
 impl Claims {
+    /// Whether a host comes by listeners alone that may not take the route.
+    pub(super) fn is_doubtful(&self, host: &HostPattern) -> bool {
+        let mut gates = self.gates.iter().filter(|gate| gate.host == *host).peekable();
+        gates.peek().is_some() && !gates.any(|gate| gate.is_sure)
+    }
+
+    /// Whether a host comes by a route on a Gateway to which the others are attached with theirs.
+    pub(super) fn hangs_below(&self, host: &HostPattern, (others, at): (&Self, &HostPattern)) -> bool {
+        let sure = self.gates.iter().filter(|gate| gate.host == *host && gate.is_sure && !gate.is_whole);
+        let whole = |gateway: &ObjectId| {
+            others.gates.iter().any(|gate| gate.is_whole && gate.host == *at && gate.gateway == *gateway)
+        };
+        sure.map(|gate| &gate.gateway).any(whole)
+    }
+
     /// The fields that a host comes from.
     pub(super) fn places(&self, host: &HostPattern) -> Vec<FieldPath> {
         let spec = FieldPath::root().field("spec");
@@ -108,6 +126,10 @@ fn attached(
         }
         claims.hosts.extend(hosts);
         claims.inside.extend(inside);
+        claims.gates.extend(reached.gates.iter().flat_map(|gate| {
+            let hosts = narrowed(&BTreeSet::from([gate.host.clone()]), listed);
+            hosts.into_iter().map(|host| Gate { host, ..gate.clone() })
+        }));
     }
     let all_there = reached.iter().all(|reached| reached.problem.is_none());
     for host in listed.into_iter().flatten() {

@@ -50,9 +50,11 @@ pub(super) struct Listener {
 }
 
 /// Whose routes a listener takes, if not everybody's.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whose {
     Own,
+    /// Those with some labels, which are not looked at.
+    Labelled,
     Nobodys,
 }
 
@@ -78,7 +80,7 @@ impl Listener {
     /// Whether a route that names this parent is one of the listener.
     pub(super) fn takes(&self, route: &ObjectId, parent: &Parent) -> bool {
         let here = match self.namespace {
-            None => true,
+            None | Some(Whose::Labelled) => true,
             Some(Whose::Own) => parent.namespace == route.namespace,
             Some(Whose::Nobodys) => false,
         };
@@ -174,7 +176,12 @@ fn listener(item: &Node<'_, '_>) -> Option<Option<Listener>> {
     let allowed = item.field("allowedRoutes");
     let namespaces = allowed.field("namespaces");
     let from = namespaces.field("from");
-    let froms = [("All", None), ("Selector", None), ("Same", Some(Whose::Own)), ("None", Some(Whose::Nobodys))];
+    let froms = [
+        ("All", None),
+        ("Selector", Some(Whose::Labelled)),
+        ("Same", Some(Whose::Own)),
+        ("None", Some(Whose::Nobodys)),
+    ];
     let namespace = if from.is_present() { from.choice(&froms)? } else { Some(Whose::Own) };
     let kinds = each(&allowed.field("kinds"), |kind| kind.field("kind").text(63).map(Into::into))?;
     let port = number(&item.field("port"));

@@ -10,9 +10,10 @@
 //! it. Nor where a policy chooses its targets by labels, which are not looked at, or where rules of a route have policies with
 //! a check, since there may be one for each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use serde_json::{Map, Value};
 
 use crate::policy::host::HostPattern;
@@ -27,7 +28,8 @@ use super::topology::{Hanging, Topology};
 #[derive(Default)]
 pub(super) struct Guards {
     known: Vec<Arc<Object>>,
-    open: BTreeSet<Open>,
+    /// In order: those for one host before those for more.
+    open: Vec<Open>,
 }
 
 /// Hosts for which requests pass unchecked.
@@ -79,7 +81,7 @@ impl Guards {
     /// Takes the policies in; `stands`: routes and Gateways are what they were.
     pub(super) fn renew(&mut self, resources: &Resources, (topology, stands): (&Topology, bool)) {
         if !stand(&mut self.known, resources.of(Kind::SecurityPolicy)) || !stands {
-            self.open = open(&self.known, topology);
+            self.open = open(&self.known, topology).into_iter().collect();
         }
     }
 
@@ -94,10 +96,10 @@ impl Guards {
 
     fn of_policy(&self, read: &ReadPolicy) -> impl Iterator<Item = Fault> {
         let mut told = BTreeSet::new();
-        self.open.iter().filter_map(move |open| {
-            let host = read.claims.hosts.iter().find(|host| open.concerns(host))?;
+        let all = read.claims.hosts.iter().flat_map(|host| self.near(host).map(move |open| (host, open)));
+        all.filter_map(move |(host, open)| {
             // The same may be so in two places.
-            if !told.insert((host, &open.problem)) {
+            if !open.concerns(host) || !told.insert((host, &*open.problem)) {
                 return None;
             }
             let id = read.policy.id();
@@ -107,6 +109,15 @@ impl Guards {
             let problem = format!("requests for `{host}` pass unchecked by {}", open.problem).into();
             Some(Fault { object, path, problem, about: About::Bypass })
         })
+    }
+
+    /// What may concern a host of a policy.
+    fn near(&self, host: &HostPattern) -> impl Iterator<Item = &Open> {
+        let is_one = |host: &HostPattern| matches!(host, HostPattern::Exact(_));
+        let (single, wide) = self.open.split_at(self.open.partition_point(|open| is_one(&open.host)));
+        let from = single.partition_point(|open| is_one(host) && open.host < *host);
+        let to = single.partition_point(|open| !is_one(host) || open.host <= *host);
+        single.get(from..to).unwrap_or_default().iter().chain(wide)
     }
 }
 
@@ -128,32 +139,42 @@ fn open(objects: &[Arc<Object>], topology: &Topology) -> BTreeSet<Open> {
         return BTreeSet::new();
     }
     guards.sort_by(|one, other| one.age().cmp(&other.age()));
+    let guards = Index::new(&guards);
     let hangings: Vec<Hanging<'_>> = topology.hangings().collect();
-    let checked = |at: &Hanging<'_>| guards.iter().any(|guard| guard.checks && guard.is_about(at));
-    let guarded: BTreeSet<&ObjectId> = hangings.iter().filter(|at| checked(at)).map(|at| &at.gateway).collect();
+    let mut places: HashMap<_, Vec<&Hanging<'_>>, RandomState> = HashMap::default();
+    for at in &hangings {
+        places.entry((&at.gateway, at.entry)).or_default().push(at);
+    }
+    let guarded: BTreeSet<&ObjectId> =
+        hangings.iter().filter(|at| guards.any_checks(at)).map(|at| &at.gateway).collect();
     let mut open = BTreeSet::new();
     for at in hangings.iter().filter(|at| at.leads && guarded.contains(&at.gateway)) {
-        let beside = |other: &&Hanging<'_>| other.gateway == at.gateway && other.entry == at.entry;
-        let names = || hangings.iter().filter(beside).filter(|other| other.route != at.route);
+        let beside = places.get(&(&at.gateway, at.entry)).map(Vec::as_slice).unwrap_or_default();
         for problem in problems(&guards, at) {
-            open.extend(at.hosts.iter().map(|host| {
-                let narrower = names().flat_map(|other| &other.hosts);
-                let narrower = narrower.filter(|name| *name != host && host.meet(name) == Some(*name));
-                Open { host: host.clone(), narrower: narrower.cloned().collect(), problem: problem.clone() }
+            open.extend(at.hosts.iter().map(|host| Open {
+                host: host.clone(),
+                narrower: narrower(host, (at, beside)),
+                problem: problem.clone(),
             }));
         }
     }
     open
 }
 
+/// Host names of other routes that are narrower than this one, which a name without a wildcard has none of.
+fn narrower(host: &HostPattern, (at, beside): (&Hanging<'_>, &[&Hanging<'_>])) -> BTreeSet<HostPattern> {
+    if matches!(host, HostPattern::Exact(_)) {
+        return BTreeSet::new();
+    }
+    let names = beside.iter().filter(|other| other.route != at.route).flat_map(|other| &other.hosts);
+    names.filter(|name| *name != host && host.meet(name) == Some(*name)).cloned().collect()
+}
+
 /// Why requests of a route pass unchecked at a listener: all of them, and those of single rules.
-fn problems(guards: &[Guard], at: &Hanging<'_>) -> Vec<String> {
+fn problems(guards: &Index<'_>, at: &Hanging<'_>) -> Vec<String> {
     let whole = problem(of_route(guards, at), at, "");
-    let rules = guards.iter().filter(|guard| !guard.checks).flat_map(|guard| {
-        let sections = guard.aims.iter().filter(|aim| aim.is_of(at.route)).filter_map(|aim| aim.section.as_deref());
-        sections.filter(|_| guard.id.namespace == at.route.namespace).map(move |section| (guard, section))
-    });
-    let rules = rules.filter_map(|(guard, section)| {
+    let rules = guards.about(at.route).filter_map(|(guard, section)| {
+        let section = section.filter(|_| !guard.checks)?;
         let check = if guard.merges { of_gateway(guards, at) } else { Check::Replaced(guard) };
         problem(check, at, &format!("rule `{section}` of "))
     });
@@ -184,27 +205,62 @@ fn problem(check: Check<'_>, at: &Hanging<'_>, part: &str) -> Option<String> {
     }
 }
 
-fn of_route<'g>(guards: &'g [Guard], at: &Hanging<'_>) -> Check<'g> {
-    let own = || guards.iter().filter(|guard| guard.id.namespace == at.route.namespace);
-    let of_rule = |guard: &Guard| guard.aims.iter().any(|aim| aim.is_of(at.route) && aim.section.is_some());
-    if own().any(|guard| guard.is_vague || (guard.checks && of_rule(guard))) {
+fn of_route<'g>(guards: &Index<'g>, at: &Hanging<'_>) -> Check<'g> {
+    let of_rule = || guards.about(at.route).any(|(guard, section)| guard.checks && section.is_some());
+    if guards.vague.contains(&*at.route.namespace) || of_rule() {
         return Check::Untold;
     }
-    match own().find(|guard| guard.aims_at(at.route, None)) {
+    match guards.first(at.route, None) {
         Some(guard) if guard.checks || !guard.merges => guard.check(),
         Some(_) | None => of_gateway(guards, at),
     }
 }
 
-fn of_gateway<'g>(guards: &'g [Guard], at: &Hanging<'_>) -> Check<'g> {
-    let own = || guards.iter().filter(|guard| guard.id.namespace == at.gateway.namespace);
-    if own().any(|guard| guard.is_vague) {
+fn of_gateway<'g>(guards: &Index<'g>, at: &Hanging<'_>) -> Check<'g> {
+    if guards.vague.contains(&*at.gateway.namespace) {
         return Check::Untold;
     }
-    let of = |section: Option<&str>| own().find(|guard| guard.aims_at(&at.gateway, section));
-    match of(Some(at.listener)).or_else(|| of(None)) {
+    match guards.first(&at.gateway, Some(at.listener)).or_else(|| guards.first(&at.gateway, None)) {
         Some(guard) => guard.check(),
         None => Check::Nobodys,
+    }
+}
+
+/// SecurityPolicies by what they are about. The first of several is the oldest.
+struct Index<'g> {
+    /// Each with the part that it names.
+    about: HashMap<ObjectId, Vec<Part<'g>>, RandomState>,
+    /// Namespaces in which one is vague.
+    vague: BTreeSet<&'g str>,
+}
+
+/// A policy, and the part of an object that it is about, if not the whole.
+type Part<'g> = (&'g Guard, Option<&'g str>);
+
+impl<'g> Index<'g> {
+    fn new(guards: &'g [Guard]) -> Self {
+        let mut about: HashMap<_, Vec<Part<'g>>, RandomState> = HashMap::default();
+        for guard in guards {
+            for aim in &guard.aims {
+                let Some(target) = aim.target(&guard.id.namespace) else { continue };
+                about.entry(target).or_default().push((guard, aim.section.as_deref()));
+            }
+        }
+        let vague = guards.iter().filter(|guard| guard.is_vague).map(|guard| &*guard.id.namespace).collect();
+        Self { about, vague }
+    }
+
+    fn about(&self, target: &ObjectId) -> impl Iterator<Item = Part<'g>> {
+        self.about.get(target).into_iter().flatten().copied()
+    }
+
+    fn first(&self, target: &ObjectId, section: Option<&str>) -> Option<&'g Guard> {
+        self.about(target).find(|(_, part)| *part == section).map(|(guard, _)| guard)
+    }
+
+    /// Whether one with a check is about the Gateway there, or the route, in whole or in part.
+    fn any_checks(&self, at: &Hanging<'_>) -> bool {
+        self.about(&at.gateway).chain(self.about(at.route)).any(|(guard, _)| guard.checks)
     }
 }
 
@@ -241,18 +297,6 @@ impl Guard {
     fn age(&self) -> (i128, &ObjectId) {
         (self.created.unwrap_or(i128::MAX), &self.id)
     }
-
-    fn aims_at(&self, target: &ObjectId, section: Option<&str>) -> bool {
-        let is = |aim: &Aim| aim.is_of(target) && aim.section.as_deref() == section;
-        self.id.namespace == target.namespace && self.aims.iter().any(is)
-    }
-
-    /// Whether it is about the Gateway there, or the route, in whole or in part.
-    fn is_about(&self, at: &Hanging<'_>) -> bool {
-        let of =
-            |target: &ObjectId| self.id.namespace == target.namespace && self.aims.iter().any(|aim| aim.is_of(target));
-        of(&at.gateway) || of(at.route)
-    }
 }
 
 impl Aim {
@@ -262,6 +306,13 @@ impl Aim {
         let group = target.get("group").map_or(Some(GATEWAY_GROUP), Value::as_str)?;
         let kind = if group == GATEWAY_GROUP { text("kind")? } else { "" };
         Some(Self { kind: kind.into(), name: text("name")?.into(), section: text("sectionName").map(Into::into) })
+    }
+
+    /// What it is, if that is of interest here.
+    fn target(&self, namespace: &Arc<str>) -> Option<ObjectId> {
+        let kinds = [Kind::HttpRoute, Kind::GrpcRoute, Kind::Gateway];
+        let kind = kinds.into_iter().find(|kind| *self.kind == *kind.as_str())?;
+        Some(ObjectId { kind, namespace: Arc::clone(namespace), name: Arc::from(&*self.name) })
     }
 
     fn is_of(&self, target: &ObjectId) -> bool {

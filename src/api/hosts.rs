@@ -1,26 +1,24 @@
 //! Who may speak for a host, and what stands on it.
 //!
-//! At a shared gateway a host belongs to the namespace of the oldest policy that names it, unless the installer pinned
-//! it: a pin beats age, and a pinned wildcard covers the hosts below it. A sidecar guards its own pod by the policies of
-//! its own namespace; nobody else is in question there.
+//! At a shared gateway a host has an owner, and the policies of others do not count there. A sidecar guards its own pod by
+//! the policies of its own namespace; nobody else is in question there.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
 use crate::policy::host::HostPattern;
-use crate::policy::rules::{Mode, Poison, Policy, PolicyId, Seniority};
+use crate::policy::rules::{Mode, Poison, Policy, PolicyId};
 use crate::policy::snapshot::{Change, Snapshot};
 use crate::policy::table::{HostTable, TANGLED};
 
 use super::compile::{Scope, Settings};
 use super::fault::{About, Fault, FieldPath};
 use super::object::{Kind, ObjectId};
+use super::owner::{self, Named, Owner, Pins};
 use super::policy::ReadPolicy;
 use super::scopes::Scopes;
-
-type Pins = BTreeMap<HostPattern, Arc<str>>;
 
 /// The hosts and what stands on each, from one compilation to the next: whoever comes or leaves touches the hosts that it
 /// names and no others.
@@ -29,7 +27,7 @@ pub(super) struct Hosts {
     scope: Scope,
     pins: Pins,
     /// Who names a host, in the order of the ids.
-    named: HashMap<HostPattern, Vec<Arc<ReadPolicy>>, RandomState>,
+    named: Named,
     /// Policies with a broken host that do more than record.
     broken: BTreeMap<PolicyId, Arc<ReadPolicy>>,
     /// Namespaces that those take along, and why.
@@ -88,13 +86,25 @@ impl Hosts {
             self.spoiled = spoiled;
             self.touched.extend(self.named.keys().cloned());
         }
-        let touched = std::mem::take(&mut self.touched);
+        let touched = self.concerned();
         let changes: Vec<Change> = touched.into_iter().filter_map(|host| self.sort_out(host)).collect();
         let (scopes, others) = self.scopes.settle();
         if !changes.is_empty() || others {
             self.snapshot = Arc::new(self.snapshot.amended(changes).scoped(scopes));
         }
         Arc::clone(&self.snapshot)
+    }
+
+    /// The hosts that something happened to, or to a wildcard above them.
+    fn concerned(&mut self) -> HashSet<HostPattern, RandomState> {
+        let mut touched = std::mem::take(&mut self.touched);
+        let wide = |host: &HostPattern| matches!(host, HostPattern::Wildcard(_));
+        if matches!(self.scope, Scope::Gateway) && touched.iter().any(wide) {
+            let below = self.named.keys().filter(|host| owner::above(host).any(|pattern| touched.contains(&pattern)));
+            let below: Vec<HostPattern> = below.cloned().collect();
+            touched.extend(below);
+        }
+        touched
     }
 
     /// What is wrong on the hosts.
@@ -127,7 +137,7 @@ impl Hosts {
 
     /// The policies that speak for a host, the oldest first, and the faults of those that name it in vain.
     fn speakers(&self, host: &HostPattern, by: &[Arc<ReadPolicy>]) -> (Vec<Arc<Policy>>, Vec<Fault>) {
-        let owner = self.owner(host, by);
+        let owner = self.owner(host);
         let owns = |read: &ReadPolicy| owner.is_none_or(|owner| *owner.namespace == *read.policy.id().namespace);
         let mut policies: Vec<Arc<Policy>> = Vec::with_capacity(by.len());
         let mut faults = Vec::new();
@@ -141,18 +151,11 @@ impl Hosts {
         (policies, faults)
     }
 
-    /// `None`: whoever names the host may. A sidecar guards its own pod, and one policy has nobody to dispute with.
-    fn owner<'a>(&'a self, host: &HostPattern, by: &'a [Arc<ReadPolicy>]) -> Option<Owner<'a>> {
+    /// `None`: whoever names the host may. A sidecar guards its own pod.
+    fn owner<'a>(&'a self, host: &'a HostPattern) -> Option<Owner<'a>> {
         match self.scope {
             Scope::Workload { .. } => None,
-            Scope::Gateway if by.len() < 2 && self.pins.is_empty() => None,
-            Scope::Gateway => match pinned(host, &self.pins) {
-                Some(namespace) => Some(Owner { namespace, by: None }),
-                None => {
-                    let oldest = by.iter().map(|read| &read.policy.seniority).min()?;
-                    Some(Owner { namespace: &oldest.id.namespace, by: Some(oldest) })
-                }
-            },
+            Scope::Gateway => owner::of(host, &self.named, &self.pins),
         }
     }
 }
@@ -206,42 +209,26 @@ fn spoiled(broken: &BTreeMap<PolicyId, Arc<ReadPolicy>>) -> BTreeMap<Arc<str>, P
     spoiled
 }
 
-/// Who owns a host.
-#[derive(Clone, Copy)]
-struct Owner<'a> {
-    namespace: &'a str,
-    /// The policy that was first; `None`: the host is pinned.
-    by: Option<&'a Seniority>,
-}
-
-/// The pin of the host itself, else that of the nearest wildcard above it.
-fn pinned<'a>(host: &HostPattern, pins: &'a Pins) -> Option<&'a str> {
-    if pins.is_empty() {
-        return None;
-    }
-    if let Some(namespace) = pins.get(host) {
-        return Some(namespace);
-    }
-    let name = match host {
-        HostPattern::Exact(name) | HostPattern::Wildcard(name) => name,
-        HostPattern::Any => return None,
-    };
-    let parents = std::iter::successors(Some(&**name), |name| name.split_once('.').map(|(_, parent)| parent)).skip(1);
-    parents.into_iter().find_map(|parent| pins.get(&HostPattern::Wildcard(parent.into()))).map(|namespace| &**namespace)
-}
-
 /// One fault for each field that the host comes from.
 fn elsewhere(read: &ReadPolicy, host: &HostPattern, owner: &Owner<'_>) -> Vec<Fault> {
     let id = read.policy.id();
     let how = match owner.by {
-        Some(first) => format!("by the older policy `{}`", first.id),
+        Some(first) => {
+            let older = match (*first.policy < read.policy.seniority, read.policy.mode) {
+                (true, _) => "older ",
+                (false, Mode::Shadow) => "enforcing ",
+                (false, Mode::Enforce) => "",
+            };
+            let wildcard = if first.at == host { String::new() } else { format!(" for `{}`", first.at) };
+            format!("by the {older}policy `{}`{wildcard}", first.policy.id)
+        }
         None => "by a pin of the installation".to_owned(),
     };
     let problem = format!(
         "`{host}` belongs to the namespace `{}` {how}, so that this policy is not enforced there (HostOwnedElsewhere)",
         owner.namespace
     );
-    let winner = owner.by.map(|first| first.id.clone());
+    let winner = owner.by.map(|first| first.policy.id.clone());
     let fault = |path| Fault {
         object: object(id),
         path,

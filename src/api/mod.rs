@@ -20,6 +20,7 @@ pub mod hosts;
 pub mod lint;
 mod memo;
 pub mod object;
+mod owner;
 pub mod policy;
 pub mod read;
 pub mod reference;

@@ -17,7 +17,7 @@ use foldhash::fast::RandomState;
 
 use crate::policy::host::HostPattern;
 
-use super::gateway::{self, Listener, Parent, Read, Route};
+use super::gateway::{self, Listener, Parent, Read, Route, Whose};
 use super::memo::{Memo, stand};
 use super::object::{Kind, Object, ObjectId, Resources};
 use super::target::{self, Target};
@@ -36,8 +36,21 @@ pub(super) struct Reached {
     pub(super) inside: BTreeSet<HostPattern>,
     /// Why there is none.
     pub(super) problem: Option<Box<str>>,
+    /// The Gateways by which the hosts come.
+    pub(super) gates: Vec<Gate>,
     /// There are more than can be told apart: any of them may have been meant.
     pub(super) is_boundless: bool,
+}
+
+/// A host, and a Gateway by which it comes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Gate {
+    pub(super) host: HostPattern,
+    pub(super) gateway: ObjectId,
+    /// The Gateway itself is the target; else a route on it leads there.
+    pub(super) is_whole: bool,
+    /// The listener takes routes of that namespace, whatever its labels.
+    pub(super) is_sure: bool,
 }
 
 /// A route on a listener.
@@ -55,7 +68,7 @@ pub(super) struct Hanging<'t> {
 
 /// Where requests of a Gateway choose among routes: those for listeners without TLS by their port, those for the others
 /// once it is said for which of them the connection was opened, whatever host is asked for in it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Entry<'t> {
     port: Option<i64>,
     tls: Option<&'t str>,
@@ -117,7 +130,52 @@ impl Topology {
 
     /// What each of these targets comes to.
     pub(super) fn reach(&self, targets: &[Target]) -> Vec<Reached> {
-        targets.iter().map(|target| self.reached(target)).collect()
+        targets.iter().map(|target| Reached { gates: self.gates(target), ..self.reached(target) }).collect()
+    }
+
+    /// The Gateways by which hosts of the target come, each once.
+    fn gates(&self, target: &Target) -> Vec<Gate> {
+        let id = &target.object;
+        let mut gates = match id.kind {
+            Kind::Gateway => {
+                let hosts = self.of_gateway(target).unwrap_or_default().into_iter();
+                hosts.map(|host| Gate { host, gateway: id.clone(), is_whole: true, is_sure: true }).collect()
+            }
+            Kind::Service => {
+                self.leading.get(id).into_iter().flatten().flat_map(|route| self.gates_of(route)).collect()
+            }
+            Kind::HttpRoute | Kind::GrpcRoute => self.gates_of(id),
+            Kind::EntraApplication
+            | Kind::AccessPolicy
+            | Kind::AccessGrant
+            | Kind::TokenRevocation
+            | Kind::ConfigMap
+            | Kind::ReferenceGrant
+            | Kind::SecurityPolicy => Vec::new(),
+        };
+        gates.sort();
+        gates.dedup();
+        gates
+    }
+
+    fn gates_of(&self, id: &ObjectId) -> Vec<Gate> {
+        let Some(Ok(route)) = self.routes.get(id) else { return Vec::new() };
+        let mut gates = Vec::new();
+        for parent in &route.parents {
+            let Some(gateway) = parent.gateway() else { continue };
+            let Some(Ok(listeners)) = self.gateways.get(&gateway) else { continue };
+            for listener in listeners.iter().filter(|listener| listener.takes(id, parent)) {
+                let is_sure = listener.namespace != Some(Whose::Labelled) || gateway.namespace == id.namespace;
+                let hosts = met((id, route), parent, std::slice::from_ref(listener)).unwrap_or_default();
+                gates.extend(hosts.into_iter().map(|host| Gate {
+                    host,
+                    gateway: gateway.clone(),
+                    is_whole: false,
+                    is_sure,
+                }));
+            }
+        }
+        gates
     }
 
     fn reached(&self, target: &Target) -> Reached {

@@ -40,7 +40,7 @@ pub enum Source {
 }
 
 /// One request that a handler was given.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Arrival {
     /// The handler's name.
     pub resource: String,

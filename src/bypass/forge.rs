@@ -59,6 +59,11 @@ fn encoded(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
 }
 
+/// Whether it is something to forge from.
+pub(super) fn is_jwt(token: &str) -> bool {
+    Genuine::read(token).is_some()
+}
+
 /// The name of each forgery, and the token.
 pub(super) fn from(token: &str) -> Result<Vec<(String, String)>, Unfit> {
     let named = |(name, token): (&str, String)| (name.to_owned(), token);

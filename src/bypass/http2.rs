@@ -49,6 +49,20 @@ fn numbers() -> impl Iterator<Item = u32> {
     (1..).step_by(2)
 }
 
+/// Whether the other end answers the preface of HTTP/2 with its own (RFC 9113 §3.4): with a SETTINGS frame.
+pub(super) async fn is_spoken(mut connection: Box<dyn Wire>, patience: Duration) -> bool {
+    let exchange = async {
+        let mut greeting = PREFACE.to_vec();
+        frame((SETTINGS, 0, 0), &[], &mut greeting);
+        connection.write_all(&greeting).await?;
+        let mut head = [0; 9];
+        connection.read_exact(&mut head).await?;
+        let [_, _, _, kind, flags, stream @ ..] = head;
+        std::io::Result::Ok((kind, flags, stream) == (SETTINGS, 0, [0; 4]))
+    };
+    matches!(timeout(patience, exchange).await, Ok(Ok(true)))
+}
+
 /// Sends it, and reads until every stream has ended in some way.
 pub(super) async fn converse(mut connection: Box<dyn Wire>, opening: &[u8], until: (usize, Duration)) -> Reply {
     let (streams, patience) = until;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::arrivals::{Arrival, folded};
 use super::family::Family;
+use super::plan::Untried;
 use super::reply::Reply;
 use super::script::permit;
 use super::trick::Trick;
@@ -111,6 +112,10 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
     /// What became of the tricks, by family.
     pub counts: BTreeMap<Family, Counts>,
+    /// What was not tried.
+    pub untried: Vec<Untried>,
+    /// Why there may be more than was found; what was found is true nevertheless.
+    pub doubt: Option<String>,
 }
 
 /// Compares what was tried with what arrived.

@@ -17,7 +17,7 @@
 //! nonces for a trick: one for requests that are permitted, with the right token, and a bare one for all others. A bare
 //! arrival at a protected resource is a bypass; so is one without a nonce, and a permitted one that arrives twice.
 //! A run counts only if it shows that it can reach both the open and the protected resource the right way, before the
-//! tricks and after them: otherwise nothing was tried.
+//! tricks, between them and after them, and if the last report still has all of that: otherwise nothing was proved.
 //!
 //! The suite knows nothing of the authorizer but, for its statistics, a text by which its refusals are recognised. Tokens
 //! are put into requests at the last moment, and never shown.
@@ -26,17 +26,22 @@ pub mod arrivals;
 pub mod door;
 pub mod family;
 pub mod judge;
+pub mod plan;
 pub mod run;
 pub mod script;
 pub mod tokens;
 pub mod trick;
 
 mod answers;
+mod controls;
+mod evidence;
 mod forge;
 mod http1;
 mod http2;
 mod reply;
 mod tricks;
+
+use family::Family;
 
 /// The suite could not be run, or would have proved nothing.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +71,7 @@ pub enum Unfit {
         why: String,
     },
     /// A request that must come through did not.
-    #[error("{control} did not arrive at `{resource}` ({seen}): a suite that reaches nothing proves nothing")]
+    #[error("{control} did not arrive at `{resource}` ({seen}){hint}: a suite that reaches nothing proves nothing")]
     Control {
         /// The request.
         control: String,
@@ -74,6 +79,54 @@ pub enum Unfit {
         resource: String,
         /// What was answered.
         seen: String,
+        /// What may help.
+        hint: &'static str,
+    },
+    /// One of those between the tricks did not: the tricks beside it may have reached nothing, either.
+    #[error(
+        "{control}, sent behind the trick `{trick}`, did not arrive at `{resource}` ({seen}): meanwhile nothing was \
+         proved; if the proxy or the upstream ends or bans clients because of a trick, find it with `--family` and \
+         `--connections 1`, and use an upstream of examples/bypass; of several upstreams the report must tell of all"
+    )]
+    Interrupted {
+        /// The request.
+        control: String,
+        /// Where it should have arrived.
+        resource: String,
+        /// What was answered.
+        seen: String,
+        /// Before it.
+        trick: String,
+    },
+    /// The report has less than before.
+    #[error(
+        "the upstream's report no longer has {what}: it must keep everything until the run is over; did the upstream \
+         start anew, was the report cut or rotated, or does it come from one of several upstreams?"
+    )]
+    Forgotten {
+        /// What is gone.
+        what: String,
+    },
+    /// A control arrived again.
+    #[error(
+        "{control} was sent once and arrived {times} times: the report tells of requests twice, or the proxy repeats them"
+    )]
+    Repeated {
+        /// The request.
+        control: String,
+        /// How often it arrived.
+        times: usize,
+    },
+    /// Requests keep arriving when none are sent.
+    #[error("the upstream's report still grows although nothing is sent: does something else use the upstream?")]
+    Restless,
+    /// A family that was asked for has nothing to try.
+    #[error("`--family {}` has nothing to try: {why}", family.id())]
+    NoTricks {
+        /// The family.
+        family: Family,
+        /// What it lacks.
+        why: &'static str,
     },
     /// A key for forged tokens could not be made.
     #[error("the cryptographic library refused to make or use a key")]

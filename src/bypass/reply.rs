@@ -27,6 +27,25 @@ impl Reply {
                 || http2::huffman(name).is_some_and(|coded| self.statuses.contains(&0) && self.holds(&coded)))
     }
 
+    /// Whether the last answer is one of success; over HTTP/2 if it is the first, and its status 200 in short (RFC 7541
+    /// appendix A).
+    pub(super) fn is_success(&self) -> bool {
+        match self.statuses.last() {
+            Some(0) => self.bytes.first() == Some(&0x88),
+            Some(status) => (200..300).contains(status),
+            None => false,
+        }
+    }
+
+    /// Whether nobody answered, or a proxy that had nobody to ask; over HTTP/2 whatever is not said in short.
+    pub(super) fn is_failure(&self) -> bool {
+        match self.statuses.last() {
+            Some(0) => !self.bytes.first().is_some_and(|first| (0x88..=0x8d).contains(first)),
+            Some(status) => *status >= 500,
+            None => true,
+        }
+    }
+
     fn holds(&self, wanted: &[u8]) -> bool {
         !wanted.is_empty() && self.bytes.windows(wanted.len()).any(|window| window.eq_ignore_ascii_case(wanted))
     }
@@ -44,6 +63,16 @@ impl Reply {
 #[cfg(test)]
 mod tests {
     use super::Reply;
+
+    #[test]
+    fn successes_and_failures_are_told_apart() {
+        let reply = |statuses: &[u16], bytes: &[u8]| Reply { statuses: statuses.to_vec(), bytes: bytes.to_vec() };
+        let all = [reply(&[200], b""), reply(&[0], &[0x88]), reply(&[403], b""), reply(&[503], b""), reply(&[], b"")];
+        let coded = reply(&[0], b"\x48\x03503");
+        assert_eq!(all.each_ref().map(Reply::is_success), [true, true, false, false, false]);
+        assert_eq!(all.each_ref().map(Reply::is_failure), [false, false, false, true, true]);
+        assert!(coded.is_failure() && !coded.is_success());
+    }
 
     #[test]
     fn headers_are_found_in_both_versions() {

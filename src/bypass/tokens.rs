@@ -50,6 +50,11 @@ impl Tokens {
         &self.forged
     }
 
+    /// Whether the right token is a JWT, from which others with other signatures can be forged.
+    pub(super) fn is_jwt(&self) -> bool {
+        forge::is_jwt(self.value(PERMITTED))
+    }
+
     /// The token of this name; empty if there is none.
     pub(super) fn value(&self, name: &str) -> &str {
         self.by_name.get(name).map_or("", String::as_str)

@@ -57,7 +57,7 @@ impl Asked {
         let target = args.raw_path.clone().unwrap_or(target);
         let mut headers = args.headers.iter().map(|text| offline::header(text)).collect::<Result<Vec<_>, _>>()?;
         if let Some(source) = &args.token {
-            headers.push(offline::bearer(&offline::token(source)?));
+            headers.push(offline::bearer(&offline::token("--token", source)?));
         }
         let context = args.context.iter().map(|text| offline::pair(text)).collect::<Result<Vec<_>, _>>()?;
         let (method, host, target) = (args.method.clone().into(), host.to_owned().into(), target.into());

@@ -31,14 +31,14 @@ pub(super) fn time(now: Option<&str>) -> Result<UnixTime, UsageError> {
     })
 }
 
-/// The token in `source`: a file, or `-` for standard input. White space around it is dropped.
-pub(super) fn token(source: &str) -> Result<RawToken, UsageError> {
+/// The token in `source`, the value of a flag: a file, or `-` for standard input. White space around it is dropped.
+pub(super) fn token(flag: &str, source: &str) -> Result<RawToken, UsageError> {
     let read = if source == "-" {
         bounded(io::stdin().lock(), TOKEN_FILE)
     } else {
         File::open(source).and_then(|file| bounded(file, TOKEN_FILE))
     };
-    let bytes = read.map_err(|error| UsageError::new(format!("--token: cannot read `{source}`: {error}")))?;
+    let bytes = read.map_err(|error| UsageError::new(format!("{flag}: cannot read `{source}`: {error}")))?;
     Ok(trimmed(&bytes))
 }
 

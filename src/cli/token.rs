@@ -33,7 +33,7 @@ pub(super) fn run(args: &InspectArgs) -> Result<Outcome, UsageError> {
     let given = args.keys.jwks.as_deref().map(offline::keys).transpose()?;
     let profile = profile(&args.application, &Settings { keys: given, ..Settings::default() })?;
     let token = match args.token.as_str() {
-        "-" => offline::token("-")?,
+        "-" => offline::token("TOKEN", "-")?,
         text => offline::trimmed(&text.to_owned().into()),
     };
     let headers = vec![offline::bearer(&token)];

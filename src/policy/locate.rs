@@ -110,7 +110,8 @@ pub fn locate<'a>(snapshot: &'a Snapshot, request: &'a Request<'a>) -> Located<'
             (None, Some(side)) => on(side),
             (None, None) => refused(ReasonCode::NoPolicyForHost, Detail::None),
         },
-        None if shadow.is_some() => Finding::ShadowOnly,
+        // Of the host, not of what the proxy names: a policy that only records opens nothing.
+        None if snapshot.table(&host).is_some_and(|table| table.shadow().is_some()) => Finding::ShadowOnly,
         None => refused(ReasonCode::NoPolicyForHost, Detail::None),
     };
     Located { request, host, path: reading.ok(), enforcing, shadow }

@@ -27,6 +27,8 @@ mod raw_http;
 #[expect(dead_code, reason = "upstreams are real servers here")]
 mod upstream;
 
+mod doubts;
+mod fake;
 mod naive;
 mod others;
 mod ours;

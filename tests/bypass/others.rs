@@ -93,10 +93,22 @@ fn every_family_finds_a_mistake() {
         // where nobody refuses, much is waited for in vain
         let found = scene.verdict(proxy, &[&only(&RELAYED)[..], &["--http1", "--timeout", "3000"]].concat()).await;
         assert_eq!((found.code, found.caught()), (1, ids(&RELAYED)), "{:#}", found.told["families"]);
+        a_server_that_believes_other_paths_is_found_out(&scene).await;
         findings_are_told(&scene).await;
         tls_makes_no_difference(&scene).await;
         nothing_is_proved_by_what_reaches_nothing(&scene).await;
     });
+}
+
+/// The same authorizer, without a mistake but that it does not know what the server believes.
+async fn a_server_that_believes_other_paths_is_found_out(scene: &Scene) {
+    scene.naive.make(Mistake::None);
+    let few = only(&[Family::Forwarded, Family::Combinations]);
+    let believer = Server::start(Kind::Believer).await;
+    let bootstrap = Care::Careless.envoy(Bootstrap::tcp(&scene.naive.address.to_string()));
+    let envoy = Envoy::start(bootstrap.upstream(believer.address), &scratch("envoy")).await;
+    let found = verdict((envoy.address, &believer.report()), &scene.tokens, &few).await;
+    assert_eq!((found.code, found.caught()), (1, vec![Family::Forwarded.id()]), "{:#}", found.told["families"]);
 }
 
 /// For people and for code scanning, with the request that got past and without its token.
@@ -138,7 +150,8 @@ async fn tls_makes_no_difference(scene: &Scene) {
     let plain = scene.verdict(scene.envoy.address, &few).await;
     let secured = Verdict { code: ran.code, told: ran.json() };
     let found = |verdict: &Verdict| verdict.count(Family::Host.id(), "bypassed");
-    assert_eq!((secured.code, found(&secured)), (1, found(&plain)), "{}", ran.err);
+    // a server may close a connection in the moment in which the proxy uses it again
+    assert!(secured.code == 1 && found(&secured).abs_diff(found(&plain)) <= 2, "{}", ran.err);
     let stranger: &[&str] = &["--ca", &stranger];
     let nothing: &[&str] = &["--ca", &nothing];
     let faults =

@@ -6,7 +6,7 @@ use futures_util::future::join;
 use crate::children::{port, runtime, scratch};
 use crate::entrance_process::{Entrance, Settings};
 use crate::envoy_process::{Bootstrap, Envoy};
-use crate::page;
+use crate::page::{self, Kept};
 use crate::suite::{Tokens, Verdict, verdict};
 use crate::upstreams::{Kind, Server};
 
@@ -56,6 +56,8 @@ pub(crate) enum Care {
 }
 
 impl Care {
+    pub(crate) const BOTH: [Self; 2] = [Self::Shipped, Self::Careless];
+
     /// Its name in tables.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -74,10 +76,15 @@ impl Care {
 
 /// The suite in front of a server of its own: what others send there would be nobody's.
 async fn one(guard: &Guard, kind: Kind, care: Care) -> Verdict {
+    some(guard, (kind, care), &[]).await
+}
+
+/// The same with some of it.
+async fn some(guard: &Guard, (kind, care): (Kind, Care), more: &[&str]) -> Verdict {
     let server = Server::start(kind).await;
     let bootstrap = care.envoy(Bootstrap::tcp(&guard.entrance.listen));
     let envoy = Envoy::start(bootstrap.upstream(server.address), &scratch("envoy")).await;
-    let verdict = verdict((envoy.address, &server.report()), &guard.tokens, &[]).await;
+    let verdict = verdict((envoy.address, &server.report()), &guard.tokens, more).await;
     assert_eq!(verdict.code, 0, "{kind:?} behind {care:?}: {:#}", verdict.told["findings"]);
     verdict
 }
@@ -91,6 +98,20 @@ fn nothing_gets_past_entrance() {
             let both = join(one(&guard, kind, Care::Shipped), one(&guard, kind, Care::Careless)).await;
             verdicts.extend([((at, Care::Shipped), both.0), ((at, Care::Careless), both.1)]);
         }
-        page::settle(&verdicts);
+        page::settle("envoy", &page::envoys(&verdicts), Kept::Counts);
+    });
+}
+
+/// Such a server does what its proxy never saw, unless somebody refuses to pass on what it would believe. Both families
+/// have headers of that kind: the others go by the path of the request.
+#[test]
+fn nothing_gets_past_to_a_server_that_believes_another_path() {
+    const FEW: [&str; 4] = ["--family", "forwarded", "--family", "combinations"];
+    runtime().block_on(async {
+        let guard = Guard::start().await;
+        let at = |care| some(&guard, (Kind::Believer, care), &FEW);
+        let (shipped, careless) = join(at(Care::Shipped), at(Care::Careless)).await;
+        let table = page::cares(&[(Care::Shipped, &shipped), (Care::Careless, &careless)]);
+        page::settle("believer", &format!("\n{table}\n"), Kept::Counts);
     });
 }

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use crate::children::{port, runtime, scratch};
 use crate::envoy_process::{Bootstrap, Envoy};
 use crate::ours::Guard;
+use crate::page::{self, Kept};
 use crate::proxy_process::{Kind, Neighbours, PATIENT, Proxy};
 use crate::suite::{Verdict, verdict};
 use crate::upstreams::{self, Server};
@@ -21,7 +22,7 @@ async fn holds(kind: Option<Kind>) {
     let listen = format!("{}={at}", kind.map_or("envoy", Kind::dialect));
     let guard = Guard::asked(&["--listen-http", &listen, "--http-peer", "127.0.0.0/8"]).await;
     let (listen, guard) = (&listen, &guard);
-    join_all(SERVERS.map(async |server| {
+    let verdicts = join_all(SERVERS.map(async |server| {
         let server = Server::start(server).await;
         let told = match kind {
             None => {
@@ -36,12 +37,15 @@ async fn holds(kind: Option<Kind>) {
             }
         };
         assert_eq!(told.code, 0, "{listen}: {:#}", told.told["findings"]);
+        told
     }))
     .await;
+    let rows: Vec<(&str, &Verdict)> = SERVERS.iter().map(|server| server.name()).zip(&verdicts).collect();
+    page::settle(kind.map_or("http_service", Kind::dialect), &page::servers(&rows), Kept::Ends);
 }
 
 async fn through(target: SocketAddr, server: &Server, guard: &Guard) -> Verdict {
-    verdict((target, &server.report()), &guard.tokens, &["--http1"]).await
+    verdict((target, &server.report()), &guard.tokens, &[]).await
 }
 
 #[test]

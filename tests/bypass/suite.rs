@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use entrance::bypass::family::Family;
 use entrance::emulator::defaults::{FABRIKAM, WEB_CLIENT};
 use entrance::emulator::{Emulator, MintRequest};
 use serde_json::{Value, json};
@@ -69,6 +70,11 @@ impl Verdict {
         let families = self.told["families"].as_object().unwrap();
         let bypassed = families.iter().filter(|(_, counts)| counts["bypassed"] != 0);
         bypassed.map(|(family, _)| family.as_str()).collect()
+    }
+
+    /// Whether anything of a family was tried.
+    pub(crate) fn tried(&self, family: Family) -> bool {
+        self.told["families"].get(family.id()).is_some()
     }
 
     /// A count of a family.

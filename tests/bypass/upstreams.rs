@@ -16,9 +16,12 @@ pub(crate) enum Kind {
     Node,
     Go,
     Tomcat,
+    /// gunicorn with an application that believes `X-Original-URL` and `X-Rewrite-URL`.
+    Believer,
 }
 
 impl Kind {
+    /// Those that believe nobody.
     pub(crate) const ALL: [Self; 6] = [Self::FastApi, Self::Gunicorn, Self::Nginx, Self::Node, Self::Go, Self::Tomcat];
 
     /// Its name in tables.
@@ -26,6 +29,7 @@ impl Kind {
         match self {
             Self::FastApi => "uvicorn, FastAPI",
             Self::Gunicorn => "gunicorn",
+            Self::Believer => "gunicorn, believing `X-Original-URL`",
             Self::Nginx => "nginx",
             Self::Node => "Node",
             Self::Go => "Go net/http",
@@ -38,7 +42,7 @@ impl Kind {
         let port = address.port().to_string();
         let mut command = Command::new(match self {
             Self::FastApi => tool("venv/bin/uvicorn"),
-            Self::Gunicorn => tool("venv/bin/gunicorn"),
+            Self::Gunicorn | Self::Believer => tool("venv/bin/gunicorn"),
             Self::Nginx => program("nginx"),
             Self::Node => program("node"),
             Self::Go => tool("bin/bypass-go"),
@@ -50,7 +54,8 @@ impl Kind {
                 .args(["--timeout-keep-alive", "75", "--app-dir"])
                 .arg(example.join("fastapi"))
                 .arg("app:app"),
-            Self::Gunicorn => command
+            Self::Gunicorn | Self::Believer => command
+                .args(if self == Self::Believer { &["--env", "BELIEVES=1"][..] } else { &[] })
                 .args(["--log-level", "warning", "--workers", "1", "--threads", "4", "--header-map", "dangerous"])
                 .args(["--keep-alive", "75", "--bind", &address.to_string(), "--chdir"])
                 .arg(example.join("gunicorn"))

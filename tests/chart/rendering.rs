@@ -55,6 +55,24 @@ fn values_that_make_no_sense_are_refused_with_their_name() {
         ("envoyGateway.timeout=0s", "at '/envoyGateway/timeout': '0s' does not match pattern"),
         ("envoyGateway.statusOnError=200", "at '/envoyGateway/statusOnError': value must be one of"),
         ("mesh=envoy-gateway,envoyGateway.targets[0].name=edge", "`edge` shall ask the gateway: set gateway.enabled"),
+        (
+            "gateway.enabled=true,istio.policies[0].name=edge",
+            "istio.policies: without `mesh: istio` none of them is made",
+        ),
+        (
+            "gateway.enabled=true,envoyGateway.targets[0].name=edge",
+            "envoyGateway.targets: without `mesh: envoy-gateway` no SecurityPolicy is made",
+        ),
+        (
+            "gateway.enabled=true,mesh=istio,istio.policies[0].name=all",
+            "`all` concerns every proxy of `default`, that of the gateway too",
+        ),
+        ("mesh=istio,istio.policies[0].name=a,istio.policies[1].name=a", "istio.policies: `default/a` is there twice"),
+        (
+            "gateway.enabled=true,mesh=envoy-gateway,envoyGateway.targets[0].name=edge,\
+             envoyGateway.targets[0].sectionName=http,envoyGateway.targets[1].name=edge-http",
+            "two of them come to the SecurityPolicy `default/entrance-edge-http`",
+        ),
         ("controller.resources.request.cpu=1", "additional properties 'request' not allowed"),
     ];
     for (value, complaint) in refused {

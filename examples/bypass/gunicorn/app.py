@@ -3,11 +3,17 @@
 gunicorn --bind 127.0.0.1:8000 --workers 1 --threads 4 --keep-alive 75 --header-map dangerous \\
   --chdir examples/bypass/gunicorn app:app
 
+With `--env BELIEVES=1` it serves the path that a client asks for in `X-Original-URL` or `X-Rewrite-URL`, as IIS does.
+
 One worker, because what arrived is kept in memory. `--header-map dangerous` folds `x_name` and `x-name` into one header,
 as releases before 22 did and other WSGI servers do.
 """
 
 import json
+import os
+from urllib.parse import unquote, urlsplit
+
+BELIEVED = ["HTTP_X_ORIGINAL_URL", "HTTP_X_REWRITE_URL"] if os.environ.get("BELIEVES") else []
 
 arrivals = []
 
@@ -19,9 +25,17 @@ def resource(path):
     return "public" if path.startswith("/public/") else "other"
 
 
+def served(environ):
+    """The path that is served: that of the request, unless another one is believed."""
+    for name in BELIEVED:
+        if environ.get(name):
+            return unquote(urlsplit(environ[name]).path)
+    return environ["PATH_INFO"]
+
+
 def app(environ, start_response):
     """Keeps what it was given, and tells of it under `/arrivals`."""
-    path = environ["PATH_INFO"]
+    path = served(environ)
     if path == "/arrivals":
         body = "".join(arrivals).encode()
     else:
@@ -38,7 +52,7 @@ def arrival(name, environ):
     return {
         "resource": name,
         "method": environ["REQUEST_METHOD"],
-        "path": environ["PATH_INFO"],
+        "path": served(environ),
         "target": environ.get("RAW_URI", ""),
         "query": environ["QUERY_STRING"],
         "host": environ.get("HTTP_HOST", ""),

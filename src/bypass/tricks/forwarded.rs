@@ -26,6 +26,9 @@ const PATHS: [&str; 17] = [
     "Referer",
 ];
 
+/// Those that IIS and its kin take for the path of the request, and frameworks that run behind it.
+const BELIEVED: [&str; 2] = ["X-Original-URL", "X-Rewrite-URL"];
+
 /// Headers that tell where a request comes from, how it was sent, or that it was checked.
 const CLAIMS: [(&str, &str); 40] = [
     ("X-Forwarded-For", "127.0.0.1"),
@@ -87,5 +90,40 @@ pub(super) fn album(ground: &Ground) -> Album {
         let request = ground.get(guarded).header(name, value);
         album.both(&format!("GET {guarded} with {name}: {value}"), &request);
     }
+    for name in BELIEVED {
+        believed(&mut album, ground, name);
+    }
     album
+}
+
+/// Other spellings of a path than one that somebody compares with, more than one, and one that agrees with the request, but
+/// is read differently.
+fn believed(album: &mut Album, ground: &Ground, name: &str) {
+    let Ground { guarded, open, host, .. } = ground;
+    let (folder, (first, rest)) = (ground.open_folder(), ground.guarded_parts());
+    let escaped: String = first.bytes().map(|letter| format!("%{letter:02x}")).collect();
+    for value in [
+        format!("{guarded}?x"),
+        format!("{guarded}#"),
+        format!("http://{host}{guarded}"),
+        format!("//{host}{guarded}"),
+        format!("/{escaped}{rest}"),
+        format!("{folder}/..{guarded}"),
+        format!("{guarded},{open}"),
+        format!("\t{guarded}"),
+        guarded.trim_start_matches('/').to_owned(),
+    ] {
+        let shown = value.escape_debug();
+        album.both(&format!("GET {open} with {name}: {shown}"), &ground.get(open).header(name, &value));
+    }
+    for (one, other) in [(open, guarded), (guarded, open)] {
+        let twice = ground.get(open).header(name, one).header(name, other);
+        album.both(&format!("GET {open} with {name}: {one} and again: {other}"), &twice);
+        let under = ground.get(open).header(name, one).header(name.replacen('-', "_", 1), other);
+        album.both(&format!("GET {open} with {name}: {one} and with an underscore: {other}"), &under);
+    }
+    for target in [format!("//x{guarded}"), format!("{folder}/..{guarded}"), format!("{open}?x#{guarded}")] {
+        let same = ground.get(&target).header(name, &target);
+        album.both(&format!("GET {target} with the same in {name}"), &same);
+    }
 }

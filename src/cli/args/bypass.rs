@@ -7,7 +7,12 @@ use clap::Args;
 
 use super::FindingsFormat;
 
+/// What is required is so only without `--list`, which no usage line that is made by itself tells.
+const USAGE: &str = "entrance bypass --target <URL> --report <URL|FILE> --permitted-token <FILE> [OPTIONS]
+       entrance bypass --list [OPTIONS]";
+
 #[derive(Args, Debug)]
+#[command(override_usage = USAGE)]
 pub(in crate::cli) struct BypassArgs {
     /// The proxy to get past: `http://HOST:PORT`, or `https://HOST:PORT` with `--ca`.
     #[arg(long, value_name = "URL", required_unless_present = "list")]
@@ -46,7 +51,7 @@ pub(in crate::cli) struct BypassArgs {
     /// counted apart from what the proxy did.
     #[arg(long, value_name = "NAME", default_value = "x-envoy-upstream-service-time")]
     pub(in crate::cli) relayed_header: String,
-    /// Speak HTTP/1 only.
+    /// Speak HTTP/1 only; without it HTTP/2 is tried where the proxy answers to it.
     #[arg(long)]
     pub(in crate::cli) http1: bool,
     /// Wait so many milliseconds for an answer.

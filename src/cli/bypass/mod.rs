@@ -10,6 +10,7 @@ use crate::bypass::arrivals::Source;
 use crate::bypass::door::Door;
 use crate::bypass::family::Family;
 use crate::bypass::judge::Meaning;
+use crate::bypass::plan::{Lack, Versions};
 use crate::bypass::run::Settings;
 use crate::bypass::tokens::Tokens;
 use crate::bypass::trick::Ground;
@@ -25,9 +26,12 @@ const EXAMPLE: &str = "eyJhbGciOiJSUzI1NiJ9.e30.eA";
 pub(super) fn run(args: &BypassArgs) -> Result<Outcome, UsageError> {
     let settings = settings(args)?;
     if args.list {
-        for trick in settings.tricks() {
+        let versions = if args.http1 { Versions::Http1(Lack::Http1) } else { Versions::Both };
+        let plan = settings.plan(versions).map_err(|unfit| UsageError::new(unfit.to_string()))?;
+        for trick in plan.tricks {
             Out.line(&format!("{}: {}\n  {}", trick.family.id(), trick.name, trick.sent.shown()));
         }
+        print::untried(&plan.untried).iter().for_each(|line| Out.complain(line));
         return Ok(Outcome::Done);
     }
     let verdict = runtime::run_alone(settings.run())?.map_err(|unfit| UsageError::new(unfit.to_string()))?;
@@ -73,22 +77,23 @@ fn settings(args: &BypassArgs) -> Result<Settings, UsageError> {
 
 fn tokens(args: &BypassArgs) -> Result<Tokens, UsageError> {
     let permitted = match &args.permitted_token {
-        Some(file) => token(file)?,
+        Some(file) => token("--permitted-token", file)?,
         None => EXAMPLE.to_owned(),
     };
-    let denied: Vec<String> = args.denied_token.iter().map(|file| token(file)).collect::<Result<_, _>>()?;
+    let denied: Vec<String> =
+        args.denied_token.iter().map(|file| token("--denied-token", file)).collect::<Result<_, _>>()?;
     if denied.contains(&permitted) {
         return Err(UsageError::new("--denied-token: one of them is the permitted token"));
     }
     Tokens::new(permitted, denied).map_err(|unfit| UsageError::new(unfit.to_string()))
 }
 
-fn token(file: &Path) -> Result<String, UsageError> {
+fn token(flag: &str, file: &Path) -> Result<String, UsageError> {
     let shown = file.display();
-    let token = offline::token(&file.to_string_lossy())?;
+    let token = offline::token(flag, &file.to_string_lossy())?;
     let text = std::str::from_utf8(token.expose()).ok().filter(|text| !text.is_empty());
     let text = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()));
-    text.map(str::to_owned).ok_or_else(|| UsageError::new(format!("`{shown}` does not hold one token")))
+    text.map(str::to_owned).ok_or_else(|| UsageError::new(format!("{flag}: `{shown}` does not hold one token")))
 }
 
 fn families(names: &[String]) -> Result<Vec<Family>, UsageError> {
@@ -98,7 +103,7 @@ fn families(names: &[String]) -> Result<Vec<Family>, UsageError> {
             UsageError::new(format!("--family: there is no `{name}`; there are {}", known.join(", ")))
         })
     };
-    if names.is_empty() { Ok(Family::ALL.to_vec()) } else { names.iter().map(family).collect() }
+    names.iter().map(family).collect()
 }
 
 /// The proxy: host and port as the URL has them, and how to get there.
@@ -109,9 +114,15 @@ fn door(args: &BypassArgs) -> Result<(String, Door), UsageError> {
         Some((rest, _)) => parts(rest, 443),
         None => url.strip_prefix("http://").and_then(|rest| parts(rest, 80)),
     };
-    let (authority, _) = parts.ok_or_else(|| {
+    let (authority, path) = parts.ok_or_else(|| {
         UsageError::new(format!("--target: `{url}` is neither `http://HOST:PORT` nor, with --ca, `https://HOST:PORT`"))
     })?;
+    if path != "/" {
+        let name = "paths are those of --open and --protected";
+        return Err(UsageError::new(format!(
+            "--target: `{url}` has a path, `{path}`; write host and port alone: {name}"
+        )));
+    }
     let address = address(&authority)?;
     let Some((_, file)) = secured else { return Ok((authority, Door::plain(address))) };
     let failed = |why: &dyn std::fmt::Display| UsageError::new(format!("--ca: `{}`: {why}", file.display()));

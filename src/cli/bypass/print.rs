@@ -1,9 +1,12 @@
 //! The verdict for people, for programs, and for code scanning (SARIF 2.1.0). No token is in any of them.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::bypass::family::Family;
 use crate::bypass::judge::{Breach, Counts, Finding, Verdict};
+use crate::bypass::plan::{self, Lack, Untried};
 use crate::bypass::run::Settings;
 use crate::cli::args::FindingsFormat;
 use crate::cli::out::Out;
@@ -18,7 +21,7 @@ pub(super) fn print(verdict: &Verdict, settings: &Settings, format: FindingsForm
 }
 
 fn name(finding: &Finding) -> (&'static str, &str) {
-    finding.trick.as_ref().map_or(("unknown", "no trick"), |(family, name)| (family.id(), name))
+    finding.trick.as_ref().map_or((Breach::Stray.id(), "no trick"), |(family, name)| (family.id(), name))
 }
 
 /// Where it arrived. A token may be in the target.
@@ -47,7 +50,22 @@ fn text(verdict: &Verdict, settings: &Settings) {
     }
     let total = total(verdict);
     Out.line(&row("all", columns(total).map(|(_, count)| count.to_string())));
-    Out.line(&format!("\n{} bypasses with {} tricks", verdict.findings.len(), total.sent));
+    Out.line("");
+    untried(&verdict.untried).iter().for_each(|line| Out.line(line));
+    if let Some(doubt) = &verdict.doubt {
+        Out.line(&format!("there may be more: {doubt}"));
+    }
+    Out.line(&format!("{} bypasses with {} tricks", verdict.findings.len(), total.sent));
+}
+
+/// What was not tried, a line for each reason.
+pub(super) fn untried(all: &[Untried]) -> Vec<String> {
+    let mut by_lack: BTreeMap<Lack, Vec<String>> = BTreeMap::new();
+    for Untried { family, what, lack } in all {
+        let part = if what == plan::ALL { String::new() } else { format!(" ({what})") };
+        by_lack.entry(*lack).or_default().push(format!("{}{part}", family.id()));
+    }
+    by_lack.iter().map(|(lack, what)| format!("not tried: {}: {}", what.join(", "), lack.about())).collect()
 }
 
 fn row(first: &str, rest: [String; 7]) -> String {
@@ -95,12 +113,16 @@ fn json_of(verdict: &Verdict, settings: &Settings) -> Value {
             "arrived": arrived(finding, settings),
         })
     };
+    let left_out =
+        |Untried { family, what, lack }: &Untried| json!({"family": family.id(), "what": what, "why": lack.about()});
     let families = verdict.counts.iter().map(|(family, counts)| (family.id().to_owned(), counted(*counts)));
     json!({
         "target": settings.target.to_string(),
         "bypasses": verdict.findings.len(),
         "families": families.collect::<serde_json::Map<_, _>>(),
         "total": counted(total(verdict)),
+        "not_tried": verdict.untried.iter().map(left_out).collect::<Vec<_>>(),
+        "doubt": verdict.doubt,
         "findings": verdict.findings.iter().map(finding).collect::<Vec<_>>(),
     })
 }
@@ -108,7 +130,7 @@ fn json_of(verdict: &Verdict, settings: &Settings) -> Value {
 fn sarif(verdict: &Verdict, settings: &Settings) -> Value {
     let rule = |id: &str, about: &str| json!({"id": id, "shortDescription": {"text": about}, "defaultConfiguration": {"level": "error"}});
     let rules = Family::ALL.iter().map(|family| rule(family.id(), family.about()));
-    let stray = rule("unknown", Breach::Stray.about());
+    let stray = rule(Breach::Stray.id(), Breach::Stray.about());
     let result = |finding: &Finding| {
         let (family, trick) = name(finding);
         let about = finding.breach.about();
@@ -119,6 +141,8 @@ fn sarif(verdict: &Verdict, settings: &Settings) -> Value {
             "locations": [{"logicalLocations": [{"fullyQualifiedName": format!("{family}/{trick}")}]}],
         })
     };
+    let notice = |text: String| json!({"level": "warning", "message": {"text": text}});
+    let notices = untried(&verdict.untried).into_iter().chain(verdict.doubt.clone());
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -128,6 +152,10 @@ fn sarif(verdict: &Verdict, settings: &Settings) -> Value {
                 "version": env!("CARGO_PKG_VERSION"),
                 "rules": rules.chain([stray]).collect::<Vec<_>>(),
             }},
+            "invocations": [{
+                "executionSuccessful": true,
+                "toolExecutionNotifications": notices.map(notice).collect::<Vec<_>>(),
+            }],
             "results": verdict.findings.iter().map(result).collect::<Vec<_>>(),
         }],
     })

@@ -13,3 +13,10 @@
 {{- include "entrance.istioAnnotations" . }}
 {{- end }}
 {{- end -}}
+
+{{/* What the objects of a target of Envoy Gateway are called. */}}
+{{- define "entrance.targetName" -}}
+{{- $target := index . 1 -}}
+{{- $section := ternary (printf "-%s" $target.sectionName) "" (not (empty $target.sectionName)) -}}
+{{- printf "%s-%s" (include "entrance.fullname" (index . 0)) ($target.as | default (printf "%s%s" $target.name $section)) | trunc 57 | trimSuffix "-" | trimSuffix "." -}}
+{{- end }}

@@ -1,0 +1,100 @@
+//! Who owns a host at a shared gateway.
+//!
+//! A host belongs to the namespace that the installer pinned it to, itself or by a wildcard above it. Else to that of the
+//! oldest enforcing policy that names it, or a wildcard above it: whoever comes later takes nothing, neither the host nor one
+//! below a wildcard. A policy that only records owns a host if nobody enforces there.
+//!
+//! Whoever attaches a policy to a Gateway and lets routes of a namespace hang there gives their hosts away to it: a policy of
+//! such a route takes its host. A route that a listener takes by labels of its namespace may be one that it does not take,
+//! so it takes nothing from others.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use crate::policy::host::HostPattern;
+use crate::policy::rules::{Mode, Seniority};
+
+use super::policy::ReadPolicy;
+
+pub(super) type Pins = BTreeMap<HostPattern, Arc<str>>;
+
+/// Who names a host.
+pub(super) type Named = HashMap<HostPattern, Vec<Arc<ReadPolicy>>, RandomState>;
+
+/// Who owns a host.
+#[derive(Clone, Copy)]
+pub(super) struct Owner<'a> {
+    pub(super) namespace: &'a str,
+    /// The policy that was first; `None`: the host is pinned.
+    pub(super) by: Option<First<'a>>,
+}
+
+/// The policy by which a host is owned.
+#[derive(Clone, Copy)]
+pub(super) struct First<'a> {
+    pub(super) policy: &'a Seniority,
+    /// What it names: the host, or a wildcard above it.
+    pub(super) at: &'a HostPattern,
+}
+
+/// Wildcards above a host, the nearest first. That of everything is none: it takes a selector, and so no gateway.
+pub(super) fn above(host: &HostPattern) -> impl Iterator<Item = HostPattern> {
+    let name = match host {
+        HostPattern::Exact(name) | HostPattern::Wildcard(name) => &**name,
+        HostPattern::Any => "",
+    };
+    let parents = std::iter::successors(Some(name), |name| name.split_once('.').map(|(_, parent)| parent)).skip(1);
+    parents.map(|parent| HostPattern::Wildcard(parent.into()))
+}
+
+/// Who owns the host, if anybody names it.
+pub(super) fn of<'a>(host: &'a HostPattern, named: &'a Named, pins: &'a Pins) -> Option<Owner<'a>> {
+    if let Some(namespace) = pinned(host, pins) {
+        return Some(Owner { namespace, by: None });
+    }
+    let (at, here) = named.get_key_value(host)?;
+    let claims = || {
+        let above = above(host).filter_map(|pattern| named.get_key_value(&pattern));
+        let all = std::iter::once((at, here)).chain(above);
+        all.flat_map(|(at, by)| by.iter().map(move |read| Claim { at, read }))
+    };
+    let enforcing = || claims().filter(|claim| claim.read.policy.mode == Mode::Enforce);
+    let first =
+        enforcing().min_by_key(Claim::age).or_else(|| claims().filter(|one| one.at == at).min_by_key(Claim::age))?;
+    let given = enforcing().filter(|claim| claim.at == at && claim.is_given_by(&first)).min_by_key(Claim::age);
+    Some(given.unwrap_or(first).owner())
+}
+
+/// A policy names a host, or a wildcard above it.
+#[derive(Clone, Copy)]
+struct Claim<'a> {
+    at: &'a HostPattern,
+    read: &'a ReadPolicy,
+}
+
+impl<'a> Claim<'a> {
+    /// The least has it.
+    fn age(&self) -> (bool, &'a Seniority) {
+        (self.read.claims.is_doubtful(self.at), &self.read.policy.seniority)
+    }
+
+    fn is_given_by(&self, first: &Self) -> bool {
+        self.at != first.at && self.read.claims.hangs_below(self.at, (&first.read.claims, first.at))
+    }
+
+    fn owner(&self) -> Owner<'a> {
+        let policy = &self.read.policy.seniority;
+        Owner { namespace: &policy.id.namespace, by: Some(First { policy, at: self.at }) }
+    }
+}
+
+/// The pin of the host itself, else that of the nearest wildcard above it.
+fn pinned<'a>(host: &HostPattern, pins: &'a Pins) -> Option<&'a str> {
+    if pins.is_empty() {
+        return None;
+    }
+    let pin = pins.get(host).or_else(|| above(host).find_map(|pattern| pins.get(&pattern)));
+    pin.map(|namespace| &**namespace)
+}
