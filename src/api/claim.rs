@@ -55,7 +55,7 @@ pub(super) fn read(spec: &Node<'_, '_>, reached: Option<&[Reached]>, has_selecto
     }
     let poison = poison(spec.faults(), before);
     let claims = match reached {
-        None if targets.is_present() => Claims::default(),
+        // A list beside broken targets is closed with the namespace: it must not fall to others.
         None => Claims { hosts: listed.unwrap_or_default(), ..Claims::default() },
         Some(reached) => attached((&node, listed.as_deref()), (&targets, reached), has_selector),
     };
