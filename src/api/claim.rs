@@ -2,6 +2,9 @@
 //!
 //! What is wrong with the fields themselves spoils the hosts of the whole namespace, since nobody knows which one was
 //! meant. A target that is not there, or gives no host, is sound: the policy speaks for nothing there.
+//!
+//! What is listed never falls to others. An exact host of the list counts whatever the targets come to; a wildcard is
+//! narrowed to what they have, as long as nothing is missing that may have more of it, and they have anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -73,7 +76,7 @@ pub(super) fn read(spec: &Node<'_, '_>, reached: Option<&[Reached]>, has_selecto
     }
     let poison = poison(spec.faults(), before);
     let claims = match reached {
-        None if targets.is_present() => Claims::default(),
+        // A list beside broken targets is closed with the namespace: it must not fall to others.
         None => Claims { hosts: listed.unwrap_or_default(), ..Claims::default() },
         Some(reached) => attached((&node, listed.as_deref()), (&targets, reached), has_selector),
     };
@@ -101,21 +104,27 @@ fn listed(node: &Node<'_, '_>, has_selector: bool) -> Vec<HostPattern> {
     hosts
 }
 
-/// The hosts of the targets, as far as the list covers them, if there is one.
+/// The hosts of the targets, as far as the list covers them, if there is one; and what is listed and must not be narrowed.
 fn attached(
     (list, listed): (&Node<'_, '_>, Option<&[HostPattern]>),
     (targets, reached): (&Node<'_, '_>, &[Reached]),
     has_selector: bool,
 ) -> Claims {
     let mut claims = Claims::default();
-    for (at, (item, reached)) in targets.list(&super::target::TARGETS).into_iter().flatten().zip(reached).enumerate() {
+    for (at, (item, one)) in targets.list(&super::target::TARGETS).into_iter().flatten().zip(reached).enumerate() {
         let item = targets.item(at, item);
-        match &reached.problem {
-            Some(problem) if reached.is_boundless => item.fault(&**problem),
+        match &one.problem {
+            Some(problem) if one.is_boundless => item.fault(&**problem),
             Some(problem) => item.target_fault(&**problem),
             None => {}
         }
-        let (mut hosts, inside) = (narrowed(&reached.hosts, listed), narrowed(&reached.inside, listed));
+        for host in listed.into_iter().flatten().filter(|host| waits(host, one, reached)) {
+            let stays = "stays with this policy as a whole";
+            item.target_fault(format!(
+                "is a Service to which no route leads, and none of its names is one of `{host}`, which {stays}"
+            ));
+        }
+        let (mut hosts, inside) = (narrowed(&one.hosts, listed), narrowed(&one.inside, listed));
         if !has_selector && hosts.remove(&HostPattern::Any) {
             let why =
                 "covers every host, since neither the route nor its listener names one; give one of them a host name";
@@ -126,29 +135,43 @@ fn attached(
         }
         claims.hosts.extend(hosts);
         claims.inside.extend(inside);
-        claims.gates.extend(reached.gates.iter().flat_map(|gate| {
+        claims.gates.extend(one.gates.iter().flat_map(|gate| {
             let hosts = narrowed(&BTreeSet::from([gate.host.clone()]), listed);
             hosts.into_iter().map(|host| Gate { host, ..gate.clone() })
         }));
     }
-    let all_there = reached.iter().all(|reached| reached.problem.is_none());
-    for host in listed.into_iter().flatten() {
-        let met =
-            |reached: &Reached| reached.hosts.iter().chain(&reached.inside).any(|other| host.meet(other).is_some());
-        match (reached.iter().any(met), all_there) {
-            (true, _) => {}
-            (false, true) => {
-                list.target_fault(format!("`{host}` is no host of a target, so that the policy is not enforced there"));
-            }
-            // It was said aloud, and what would say otherwise is missing: it must not fall to others meanwhile.
-            (false, false) => claims.hosts.push(host.clone()),
-        }
-    }
+    claims.hosts.extend(whole(list, listed.unwrap_or_default(), reached));
     for hosts in [&mut claims.hosts, &mut claims.inside] {
         hosts.sort();
         hosts.dedup();
     }
     claims
+}
+
+/// The listed hosts that count as they stand, and not only as far as targets have them. They were said aloud, so that they
+/// must not fall to others: neither while something is missing that may lead to a part of them, nor if nothing does.
+fn whole(list: &Node<'_, '_>, listed: &[HostPattern], reached: &[Reached]) -> Vec<HostPattern> {
+    let mut whole = Vec::new();
+    for host in listed {
+        let met = reached.iter().any(|reached| reached.meets(host));
+        let told = reached.iter().any(|one| one.problem.is_some() || waits(host, one, reached));
+        if !met && !told {
+            let stays = "it stays with this policy, so that it falls to no other";
+            let hint = "leave it out, or attach the policy to what leads there";
+            list.target_fault(format!("`{host}` is no host of a target; {stays}: {hint}"));
+        }
+        if !met || told {
+            whole.push(host.clone());
+        }
+    }
+    whole
+}
+
+/// Whether a route to this Service is missing that would say what the policy means by a listed host. One that has no parts
+/// needs no more than one target that has it.
+fn waits(host: &HostPattern, one: &Reached, all: &[Reached]) -> bool {
+    let is_explained = || matches!(host, HostPattern::Exact(_)) && all.iter().any(|reached| reached.meets(host));
+    one.is_unled && !one.meets(host) && !is_explained()
 }
 
 fn narrowed(hosts: &BTreeSet<HostPattern>, listed: Option<&[HostPattern]>) -> BTreeSet<HostPattern> {

@@ -7,8 +7,8 @@
 //! A check that fails open is none while nobody answers, and while its policy is invalid.
 //!
 //! Only what is certain is said. A Gateway on which nobody uses `extAuth` may be guarded by something else: nothing is said of
-//! it. Nor where a policy chooses its targets by labels, which are not looked at, or where rules of a route have policies with
-//! a check, since there may be one for each.
+//! it. Nor where a policy that may bring a check chooses its targets by labels, which are not looked at: any route of its
+//! namespace may have it. Nor where rules of a route have policies with a check, since there may be one for each.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -47,7 +47,8 @@ struct Guard {
     id: ObjectId,
     created: Option<i128>,
     aims: Vec<Aim>,
-    /// It chooses targets by labels, or cannot be read.
+    /// It brings a check of its own or that of the Gateway, nobody knows to whom: it chooses targets by labels, or they cannot
+    /// be read. One that brings none makes nothing safer.
     is_vague: bool,
     checks: bool,
     fails_open: bool,
@@ -272,15 +273,16 @@ impl Guard {
         let several = member("targetRefs").map(|list| list.as_array().map(Vec::as_slice));
         let listed = several.flatten().unwrap_or_default().iter().chain(member("targetRef"));
         let aims: Option<Vec<Aim>> = listed.map(|target| Aim::read(target.as_object()?)).collect();
-        let is_vague = aims.is_none() || several == Some(None) || member("targetSelectors").is_some();
+        let (checks, merges) = (member("extAuth").is_some(), member("mergeType").is_some());
+        let is_open_ended = aims.is_none() || several == Some(None) || member("targetSelectors").is_some();
         Self {
             id: object.id.clone(),
             created: object.created,
             aims: aims.unwrap_or_default(),
-            is_vague,
-            checks: member("extAuth").is_some(),
+            is_vague: is_open_ended && (checks || merges),
+            checks,
             fails_open: member("extAuth").and_then(|check| check.get("failOpen")?.as_bool()).unwrap_or_default(),
-            merges: member("mergeType").is_some(),
+            merges,
         }
     }
 

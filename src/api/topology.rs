@@ -4,10 +4,12 @@
 //!   listeners. A Gateway that is not there, or a listener that does not take the route, gives nothing.
 //! - A **Gateway** has the host names of its HTTP listeners, or of the one that is named.
 //! - A **Service** has its names inside the cluster, and the hosts of the routes of its namespace that lead to it.
+//! - A route whose parent is a Service has the names of that.
 //!
 //! A host that comes out gets the rules of a policy; one that does not has those of other policies, or none, which denies.
 //! So what is there and cannot be told is never left out: too many hosts spoil the namespace, as a broken host does. A
-//! list that cannot be read is never taken for one that is absent, since that would mean every host.
+//! list that cannot be read is never taken for one that is absent, since that would mean every host. And whatever gives no
+//! host is told beside the hosts that others give: nobody knows which ones are missing then.
 //! Labels of namespaces are not looked at: a listener that selects namespaces by them counts as taking a route.
 
 use std::collections::{BTreeSet, HashMap};
@@ -32,14 +34,37 @@ const MOST_HOSTS: usize = 1024;
 pub(super) struct Reached {
     /// The hosts.
     pub(super) hosts: BTreeSet<HostPattern>,
-    /// Short names of a Service, which mean it in its own namespace only.
+    /// Short names of Services, which mean them in their own namespace only.
     pub(super) inside: BTreeSet<HostPattern>,
-    /// Why there is none.
-    pub(super) problem: Option<Box<str>>,
     /// The Gateways by which the hosts come.
     pub(super) gates: Vec<Gate>,
+    /// Why there is none, or not all of them.
+    pub(super) problem: Option<String>,
     /// There are more than can be told apart: any of them may have been meant.
     pub(super) is_boundless: bool,
+    /// A Service that has nothing but its names, since no route leads to it. In a mesh none has to.
+    pub(super) is_unled: bool,
+}
+
+impl Reached {
+    /// Nothing, and why.
+    fn nothing(problem: impl Into<String>) -> Self {
+        Self { problem: Some(problem.into()), ..Self::default() }
+    }
+
+    /// Whether a host of it is one of these.
+    pub(super) fn meets(&self, hosts: &HostPattern) -> bool {
+        self.hosts.iter().chain(&self.inside).any(|host| hosts.meet(host).is_some())
+    }
+
+    /// Takes in what something has that leads there. `of`: how to say what that lacks.
+    fn take(&mut self, other: Self, of: impl FnOnce(String) -> String) {
+        self.hosts.extend(other.hosts);
+        self.inside.extend(other.inside);
+        if self.problem.is_none() {
+            self.problem = other.problem.map(of);
+        }
+    }
 }
 
 /// A host, and a Gateway by which it comes.
@@ -86,6 +111,8 @@ pub(super) struct Topology {
     services: BTreeSet<ObjectId>,
     /// The routes that lead to a Service of their own namespace.
     leading: HashMap<ObjectId, Vec<ObjectId>, RandomState>,
+    /// For each namespace a route that cannot be read, if there is one: it may lead anywhere there.
+    unread: HashMap<Arc<str>, ObjectId, RandomState>,
 }
 
 impl Topology {
@@ -98,8 +125,13 @@ impl Topology {
         self.gateways.renew(resources.of(Kind::Gateway), gateway::listeners);
         self.services = resources.of(Kind::Service).map(|service| service.id.clone()).collect();
         self.leading.clear();
+        self.unread.clear();
         for id in self.known.iter().map(|object| &object.id) {
-            let Some(Ok(route)) = self.routes.get(id) else { continue };
+            let Some(route) = self.routes.get(id) else { continue };
+            let Ok(route) = route else {
+                self.unread.entry(Arc::clone(&id.namespace)).or_insert_with(|| id.clone());
+                continue;
+            };
             for backend in &route.backends {
                 let service = ObjectId { kind: Kind::Service, name: Arc::clone(backend), ..id.clone() };
                 self.leading.entry(service).or_default().push(id.clone());
@@ -138,7 +170,7 @@ impl Topology {
         let id = &target.object;
         let mut gates = match id.kind {
             Kind::Gateway => {
-                let hosts = self.of_gateway(target).unwrap_or_default().into_iter();
+                let hosts = self.of_gateway(target).hosts.into_iter();
                 hosts.map(|host| Gate { host, gateway: id.clone(), is_whole: true, is_sure: true }).collect()
             }
             Kind::Service => {
@@ -180,12 +212,8 @@ impl Topology {
 
     fn reached(&self, target: &Target) -> Reached {
         let id = &target.object;
-        let found = match id.kind {
-            Kind::HttpRoute | Kind::GrpcRoute => match self.routes.get(id) {
-                Some(Ok(route)) => self.of_route(id, route),
-                Some(Err(why)) => Err(format!("refers to {id}, which cannot be read: {why}")),
-                None => Err(self.absent(id)),
-            },
+        let mut reached = match id.kind {
+            Kind::HttpRoute | Kind::GrpcRoute => self.of_route(id),
             Kind::Gateway => self.of_gateway(target),
             Kind::Service => self.of_service(id),
             Kind::EntraApplication
@@ -194,18 +222,14 @@ impl Topology {
             | Kind::TokenRevocation
             | Kind::ConfigMap
             | Kind::ReferenceGrant
-            | Kind::SecurityPolicy => Err(format!("refers to {id}, which is no target")),
+            | Kind::SecurityPolicy => Reached::nothing("which is no target"),
         };
-        let inside = if found.is_ok() && id.kind == Kind::Service { short_names(id) } else { BTreeSet::new() };
-        match found {
-            Ok(hosts) if hosts.len() > MOST_HOSTS => {
-                let problem =
-                    format!("refers to {id}, which has more than {MOST_HOSTS} hosts; list those that you mean");
-                Reached { problem: Some(problem.into()), is_boundless: true, ..Reached::default() }
-            }
-            Ok(hosts) => Reached { hosts, inside, ..Reached::default() },
-            Err(problem) => Reached { problem: Some(problem.into()), ..Reached::default() },
+        if reached.hosts.len() > MOST_HOSTS {
+            let problem = format!("which has more than {MOST_HOSTS} hosts; list those that you mean");
+            reached = Reached { is_boundless: true, ..Reached::nothing(problem) };
         }
+        reached.problem = reached.problem.map(|why| format!("refers to {id}, {why}"));
+        reached
     }
 
     fn absent(&self, id: &ObjectId) -> String {
@@ -215,76 +239,85 @@ impl Topology {
             (false, _) => "; nor is any other: is the Gateway API installed, and may it be read?",
             (true, _) => "",
         };
-        format!("refers to {id}, which is not there{hint}")
+        format!("which is not there{hint}")
     }
 
-    /// The hosts of a route: those of any parent, or why the first one gives none.
-    fn of_route(&self, id: &ObjectId, route: &Route) -> Found {
-        let (mut hosts, mut problem) = (BTreeSet::new(), None);
+    /// The hosts of a route: those of all its parents.
+    fn of_route(&self, id: &ObjectId) -> Reached {
+        let route = match self.routes.get(id) {
+            Some(Ok(route)) => route,
+            Some(Err(why)) => return Reached::nothing(format!("which cannot be read: {why}")),
+            None => return Reached::nothing(self.absent(id)),
+        };
+        let mut all = Reached::default();
         for parent in &route.parents {
-            match self.of_parent(id, (route, parent)) {
-                Ok(found) => hosts.extend(found),
-                Err(why) => problem = problem.or(Some(why)),
-            }
+            all.take(self.of_parent(id, (route, parent)), |why| why);
         }
-        if !hosts.is_empty() {
-            return Ok(hosts);
+        if route.parents.is_empty() {
+            all = Reached::nothing("it has no parent");
         }
-        let why = problem.unwrap_or_else(|| "it has no parent".to_owned());
-        Err(format!("refers to {id}, which has no host: {why}"))
+        let what = if all.hosts.is_empty() { "has no host" } else { "lacks the hosts of a parent" };
+        Reached { problem: all.problem.map(|why| format!("which {what}: {why}")), ..all }
     }
 
-    fn of_parent(&self, id: &ObjectId, (route, parent): (&Route, &Parent)) -> Found {
+    fn of_parent(&self, id: &ObjectId, (route, parent): (&Route, &Parent)) -> Reached {
         if let Some(gateway) = parent.gateway() {
             return match self.gateways.get(&gateway) {
-                Some(Ok(listeners)) => met((id, route), parent, listeners),
-                Some(Err(why)) => Err(format!("its parent {gateway} cannot be read: {why}")),
-                None => Err(format!("its parent {gateway} is not there")),
+                Some(Ok(listeners)) => match met((id, route), parent, listeners) {
+                    Ok(hosts) => Reached { hosts, ..Reached::default() },
+                    Err(why) => Reached::nothing(why),
+                },
+                Some(Err(why)) => Reached::nothing(format!("its parent {gateway} cannot be read: {why}")),
+                None => Reached::nothing(format!("its parent {gateway} is not there")),
             };
         }
         // In a mesh the host of a request to a Service is one of its names, and host names of routes do not count.
         match parent.service() {
             Some(service) if service.namespace != id.namespace => {
-                Err(format!("its parent {service} is in another namespace"))
+                Reached::nothing(format!("its parent {service} is in another namespace"))
             }
-            Some(service) if self.services.contains(&service) => Ok(full_names(&service)),
-            Some(service) => Err(format!("its parent {service} is not there")),
-            None => Err(format!("its parent is a `{}` of `{}`, which is not looked at", parent.kind, parent.group)),
+            Some(service) if self.services.contains(&service) => names(&service),
+            Some(service) => Reached::nothing(format!("its parent {service} is not there")),
+            None => {
+                let (kind, group) = (&parent.kind, &parent.group);
+                Reached::nothing(format!("its parent is a `{kind}` of `{group}`, which is not looked at"))
+            }
         }
     }
 
-    fn of_gateway(&self, target: &Target) -> Found {
+    fn of_gateway(&self, target: &Target) -> Reached {
         let id = &target.object;
         let listeners = match self.gateways.get(id) {
             Some(Ok(listeners)) => listeners,
-            Some(Err(why)) => return Err(format!("refers to {id}, which cannot be read: {why}")),
-            None => return Err(self.absent(id)),
+            Some(Err(why)) => return Reached::nothing(format!("which cannot be read: {why}")),
+            None => return Reached::nothing(self.absent(id)),
         };
         let named =
             listeners.iter().filter(|listener| target.section.as_ref().is_none_or(|name| *name == listener.name));
         let hosts: BTreeSet<HostPattern> = named.map(|listener| listener.hostname.clone()).collect();
         match (&target.section, hosts.is_empty()) {
-            (_, false) => Ok(hosts),
-            (Some(name), true) => Err(format!("refers to {id}, which has no HTTP listener `{name}`")),
-            (None, true) => Err(format!("refers to {id}, which has no HTTP listener")),
+            (_, false) => Reached { hosts, ..Reached::default() },
+            (Some(name), true) => Reached::nothing(format!("which has no HTTP listener `{name}`")),
+            (None, true) => Reached::nothing("which has no HTTP listener"),
         }
     }
 
-    fn of_service(&self, id: &ObjectId) -> Found {
+    fn of_service(&self, id: &ObjectId) -> Reached {
         if !self.services.contains(id) {
-            return Err(self.absent(id));
+            return Reached::nothing(self.absent(id));
         }
-        let mut hosts = full_names(id);
-        for leading in self.leading.get(id).into_iter().flatten() {
-            if hosts.len() > MOST_HOSTS {
+        let leading = self.leading.get(id).map(Vec::as_slice).unwrap_or_default();
+        let mut all = Reached { is_unled: leading.is_empty(), ..names(id) };
+        for route in leading {
+            if all.hosts.len() > MOST_HOSTS {
                 break;
             }
-            if let Some(Ok(route)) = self.routes.get(leading) {
-                // A route without a host is reported where it is the target.
-                hosts.extend(self.of_route(leading, route).unwrap_or_default());
-            }
+            all.take(self.of_route(route), |why| format!("to which {route} leads, {why}"));
         }
-        Ok(hosts)
+        if let Some(route) = self.unread.get(&id.namespace) {
+            all.take(self.of_route(route), |why| format!("to which {route} may lead, {why}"));
+        }
+        all
     }
 }
 
@@ -308,15 +341,13 @@ fn is_of_another(host: &HostPattern, listener: &Listener, all: &[Listener]) -> b
     *host != HostPattern::Any && listener.hostname != *host && all.iter().any(named)
 }
 
-/// Names of a Service that no other Service has.
-fn full_names(id: &ObjectId) -> BTreeSet<HostPattern> {
+/// The names of a Service: those that no other has, and those that somewhere else may be those of others.
+fn names(id: &ObjectId) -> Reached {
     let (name, namespace) = (&id.name, &id.namespace);
-    let names = [format!("{name}.{namespace}.svc.{CLUSTER_DOMAIN}"), format!("{name}.{namespace}.svc")];
-    names.into_iter().map(|name| HostPattern::Exact(name.into())).collect()
-}
-
-/// Names that a client in the cluster may use, and that somewhere else may be those of others.
-fn short_names(id: &ObjectId) -> BTreeSet<HostPattern> {
-    let names = [format!("{}.{}", id.name, id.namespace), id.name.to_string()];
-    names.into_iter().map(|name| HostPattern::Exact(name.into())).collect()
+    let set = |names: [String; 2]| names.into_iter().map(|name| HostPattern::Exact(name.into())).collect();
+    Reached {
+        hosts: set([format!("{name}.{namespace}.svc.{CLUSTER_DOMAIN}"), format!("{name}.{namespace}.svc")]),
+        inside: set([format!("{name}.{namespace}"), name.to_string()]),
+        ..Reached::default()
+    }
 }

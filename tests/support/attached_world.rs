@@ -115,7 +115,7 @@ pub(crate) fn guard() -> impl Strategy<Value = Value> {
 /// An object that a policy may be attached to, or that is about such an object.
 pub(crate) fn object() -> BoxedStrategy<Value> {
     let service = (namespace(), name()).prop_map(|at| of(Kind::Service, at, json!({})));
-    prop_oneof![4 => route(), 3 => gateway(), 1 => service, 3 => guard()].boxed()
+    prop_oneof![4 => route(), 3 => gateway(), 2 => service, 3 => guard()].boxed()
 }
 
 /// A Gateway with two routes on it.

@@ -38,8 +38,8 @@ use super::status::PolicyStatus;
 pub struct AccessPolicySpec {
     /// The application whose tokens count.
     pub application_ref: ApplicationRef,
-    /// The hosts: exact, or *.example.com for one or more labels; * only with a selector. With targetRefs, those of their
-    /// hosts that count.
+    /// The hosts: exact, or *.example.com for one or more labels; * only with a selector. With targetRefs, which of their
+    /// hosts count; exact ones count in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 253), regex(pattern = super::HOST)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
