@@ -35,10 +35,11 @@ impl<'a> Named<'a> {
     pub const POLICY: &'static str = "entrance.dev/policy";
     /// The key that names an application.
     pub const APPLICATION: &'static str = "entrance.dev/application";
-    /// What all keys of ours begin with.
-    const OURS: &'static str = "entrance.dev/";
+    /// What all keys of ours begin with, before `/`.
+    const OURS: &'static [u8] = b"entrance.dev";
 
-    /// Reads key and value pairs; those of others are passed over.
+    /// Reads key and value pairs; those of others are passed over. A key that is ours but for its case, or ends where it
+    /// should say something, was meant for us.
     #[must_use]
     pub fn read(pairs: impl Iterator<Item = (&'a Bytes, &'a Bytes)>) -> Self {
         let mut named = Self::default();
@@ -47,13 +48,18 @@ impl<'a> Named<'a> {
                 key if key == Self::POLICY => &mut named.policy,
                 key if key == Self::APPLICATION => &mut named.application,
                 key => {
-                    named.is_garbled |= key.starts_with(Self::OURS.as_bytes());
+                    named.is_garbled |= Self::is_ours(key);
                     continue;
                 }
             };
             named.is_garbled |= slot.replace(value).is_some();
         }
         named
+    }
+
+    fn is_ours(key: &[u8]) -> bool {
+        let (domain, rest) = key.split_at_checked(Self::OURS.len()).unwrap_or_default();
+        domain.eq_ignore_ascii_case(Self::OURS) && matches!(rest.first(), None | Some(b'/'))
     }
 }
 

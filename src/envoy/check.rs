@@ -187,6 +187,8 @@ mod tests {
             &[("entrance.dev/policy", "a/b"), ("entrance.dev/policy", "a/b")],
             &[("entrance.dev/policy", "a/b"), ("entrance.dev/", "a/b")],
             &[("entrance.dev/Policy", "a/b"), ("x", "y")],
+            &[("Entrance.dev/policy", "a/b"), ("entrance.dev/policy", "a/b")],
+            &[("entrance.dev", "a/b"), ("x", "y")],
         ] {
             assert!(message(garbled).request().named.is_garbled, "{garbled:?}");
         }

@@ -9,13 +9,19 @@ use crate::request::Request;
 const METHODS: [&[u8]; 3] = [b"x-http-method-override", b"x-http-method", b"x-method-override"];
 /// Headers by which servers take another path: IIS and its kin, and frameworks that were made to run behind it.
 const PATHS: [&[u8]; 2] = [b"x-original-url", b"x-rewrite-url"];
+/// Headers by which servers take a prefix off the path before they look for a handler, or the path itself: variables of
+/// WSGI and CGI, which gunicorn takes from peers that it trusts, and the convention that applications keep by themselves.
+/// No value of them agrees with a request: a prefix leads to the rest of the path, and an empty one takes the place of that
+/// which the server was given. `X-Forwarded-Prefix` is none of them: those who read it put it before the links that they
+/// write, and choose the handler by the path as it came; and proxies send it that take a prefix off themselves.
+const ROOTS: [&[u8]; 3] = [b"script-name", b"x-script-name", b"path-info"];
 
 /// What the headers of a request ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// Another method: any value counts.
     pub method: bool,
-    /// A path that is not spelled like that of the request, with or without its query.
+    /// A path that is not spelled like that of the request, with or without its query, or a prefix of any value.
     pub path: bool,
 }
 
@@ -29,6 +35,7 @@ impl Overrides {
             let is_one = |known: &[&[u8]]| known.iter().any(|known| same(name, known));
             found.method |= is_one(&METHODS);
             found.path |= is_one(&PATHS) && value != request.target && value != path;
+            found.path |= is_one(&ROOTS);
         });
         found
     }

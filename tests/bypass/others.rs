@@ -94,6 +94,7 @@ fn every_family_finds_a_mistake() {
         let found = scene.verdict(proxy, &[&only(&RELAYED)[..], &["--http1", "--timeout", "3000"]].concat()).await;
         assert_eq!((found.code, found.caught()), (1, ids(&RELAYED)), "{:#}", found.told["families"]);
         a_server_that_believes_other_paths_is_found_out(&scene).await;
+        a_server_that_takes_a_prefix_off_is_found_out(&scene).await;
         findings_are_told(&scene).await;
         tls_makes_no_difference(&scene).await;
         nothing_is_proved_by_what_reaches_nothing(&scene).await;
@@ -109,6 +110,24 @@ async fn a_server_that_believes_other_paths_is_found_out(scene: &Scene) {
     let envoy = Envoy::start(bootstrap.upstream(believer.address), &scratch("envoy")).await;
     let found = verdict((envoy.address, &believer.report()), &scene.tokens, &few).await;
     assert_eq!((found.code, found.caught()), (1, vec![Family::Forwarded.id()]), "{:#}", found.told["families"]);
+}
+
+/// gunicorn as it comes takes `SCRIPT_NAME` from its peer; an application that believes, `X-Script-Name`. Whoever looks at
+/// how paths begin lets both through.
+async fn a_server_that_takes_a_prefix_off_is_found_out(scene: &Scene) {
+    scene.naive.make(Mistake::Prefix);
+    for (kind, trick) in [
+        (Kind::Gunicorn, "GET /public/admin/users with SCRIPT_NAME: /public"),
+        (Kind::Believer, "GET /public/admin/users with X-Script-Name: /public"),
+    ] {
+        let server = Server::start(kind).await;
+        let bootstrap = Care::Careless.envoy(Bootstrap::tcp(&scene.naive.address.to_string()));
+        let envoy = Envoy::start(bootstrap.upstream(server.address), &scratch("envoy")).await;
+        let found = verdict((envoy.address, &server.report()), &scene.tokens, &only(&[Family::Forwarded])).await;
+        let findings = found.told["findings"].as_array().unwrap();
+        let names = |finding: &Value| finding["trick"] == trick;
+        assert!(found.code == 1 && findings.iter().any(names), "{kind:?}: {findings:#?}");
+    }
 }
 
 /// For people and for code scanning, with the request that got past and without its token.

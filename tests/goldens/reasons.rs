@@ -198,10 +198,13 @@ const REMEDIES: &[(&str, &str)] = &[
     ),
     (
         "path_override_refused",
-        "no `x-original-url` or `x-rewrite-url` that differs from the path of the request; a proxy in front that sets them must not rewrite paths",
+        "no `x-original-url` or `x-rewrite-url` that differs from the path of the request; a proxy in front that sets them must not rewrite paths; and no `script_name`, `x-script-name` or `path_info` at all",
     ),
     ("request_malformed", "the proxy sent something that is no HTTP check: look at its ext_authz settings"),
-    ("scope_invalid", "the proxy's `context_extensions` have a key of `entrance.dev/` twice, or one that is unknown"),
+    (
+        "scope_invalid",
+        "the proxy's `context_extensions` have a key of `entrance.dev/` twice, or one that is unknown or in another case",
+    ),
     (
         "keys_unavailable",
         "no signing keys of the tenant yet, or none that still count: see `/readyz` and egress to the authority",

@@ -43,6 +43,7 @@ fn a_guarded_namespace_has_no_policy_that_opens_a_door() {
         let mut bare = merged.clone();
         bare["spec"].as_object_mut().unwrap().remove("mergeType");
         until("the guard is on", async || scene.dry_run(&bare).await.err()).await;
+        let named = its_own_names(&scene, named).await;
         let socket = json!([{"group": "gateway.envoyproxy.io", "kind": "Backend", "name": "entrance"}]);
         let refs = "/spec/extAuth/grpc/backendRefs";
         for (policy, complaint) in [
@@ -57,13 +58,54 @@ fn a_guarded_namespace_has_no_policy_that_opens_a_door() {
             (read("service.yaml").remove(0), ""),
             (read("unix.yaml").pop().unwrap(), ""),
         ] {
-            let answer = scene.dry_run(&policy).await;
-            match answer {
-                Ok(_) => assert_eq!(complaint, "", "{policy:#}"),
-                Err(error) => assert!(!complaint.is_empty() && error.contains(complaint), "{error} for {policy:#}"),
-            }
+            judged(&scene, &policy, complaint).await;
         }
     });
+}
+
+/// Of policies that name what decides, those are let in that name what is of their own namespace. One of these.
+async fn its_own_names(scene: &Scene, named: Value) -> Value {
+    let own = scene.namespace("shop");
+    let names = |name: &str, value: Value| {
+        let mut extension = json!({"name": name});
+        extension.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
+        let mut policy = named.clone();
+        policy["spec"]["extAuth"]["contextExtensions"] = json!([{"name": "team", "value": "x"}, extension]);
+        policy
+    };
+    let value = |text: &str| json!({"type": "Value", "value": text});
+    let reference =
+        json!({"type": "ValueRef", "valueRef": {"group": "", "kind": "ConfigMap", "name": "own", "key": "policy"}});
+    let (policy, application) = ("entrance.dev/policy", "entrance.dev/application");
+    let elsewhere = "names what is not of its own namespace";
+    for (extended, complaint) in [
+        (names(policy, value(&format!("{own}/orders"))), ""),
+        (names(policy, json!({"value": format!("{own}/orders")})), ""),
+        (names(application, value(&format!("{own}/orders-api"))), ""),
+        (names("others.dev/policy", value("other/lax")), ""),
+        (names("others.dev/policy", reference.clone()), ""),
+        (names(policy, value("other/lax")), elsewhere),
+        (names(application, value("other/lax")), elsewhere),
+        (names(policy, value(&format!("{own}-lax/orders"))), elsewhere),
+        (names(policy, value(&own)), elsewhere),
+        (names(policy, value("")), elsewhere),
+        (names(policy, reference), elsewhere),
+        (names("Entrance.dev/Policy", value("other/lax")), elsewhere),
+        (names("Entrance.dev/policy", value(&format!("{own}/orders"))), elsewhere),
+        (names("entrance.dev/polcy", value(&format!("{own}/orders"))), elsewhere),
+        (names("ENTRANCE.DEV", value(&format!("{own}/orders"))), elsewhere),
+    ] {
+        judged(scene, &extended, complaint).await;
+    }
+    names(policy, value(&format!("{own}/orders")))
+}
+
+/// The API server takes it, or complains so.
+async fn judged(scene: &Scene, policy: &Value, complaint: &str) {
+    match scene.dry_run(policy).await {
+        Ok(_) => assert_eq!(complaint, "", "{policy:#}"),
+        Err(error) => assert!(!complaint.is_empty() && error.contains(complaint), "{error} for {policy:#}"),
+    }
 }
 
 /// The objects in YAML blocks of a page that are not Entrance's own.

@@ -58,6 +58,14 @@ impl Edge {
         self.apply("AuthorizationPolicy", (name, spec)).await;
     }
 
+    /// Deletes a policy of this namespace.
+    pub(crate) async fn without(&self, name: &str) {
+        let metadata = json!({"name": name, "namespace": self.namespace});
+        let object = json!({"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy", "metadata": metadata});
+        self.world.plane.delete(&object).await;
+        self.settle().await;
+    }
+
     /// Applies another object about security.
     pub(crate) async fn apply(&self, kind: &str, (name, spec): (&str, Value)) {
         let metadata = json!({"name": name, "namespace": self.namespace});

@@ -147,3 +147,25 @@ fn where_istio_injected_before_somebody_is_told_that_ports_are_intercepted() {
         }
     });
 }
+
+/// Whoever writes pods can take the check away from them: Istio's injector does as they say.
+#[test]
+fn annotations_of_a_pod_lead_requests_past_its_proxy() {
+    inside(async || {
+        let world = World::shared().await;
+        let _running = world.running.read().await;
+        let file = "examples/istio/sidecar.yaml";
+        let excluded = json!({"traffic.sidecar.istio.io/excludeInboundPorts": "8080"});
+        let (past, _) = by_entrance(by_istio(world, by_entrance(pod(file, &excluded)).0).await);
+        assert!(left_alone(&past, "-d").contains(&"8080".to_owned()));
+        let injected = async |how: &dyn Fn(&mut Value)| {
+            let mut pod = pod(file, &json!({}));
+            pod["metadata"]["labels"].as_object_mut().unwrap().remove("sidecar.istio.io/inject");
+            how(&mut pod["metadata"]);
+            world.plane.inject(&asked(&pod)).await["response"]["patch"].is_string()
+        };
+        assert!(injected(&|_| {}).await);
+        assert!(!injected(&|metadata| metadata["labels"]["sidecar.istio.io/inject"] = json!("false")).await);
+        assert!(!injected(&|metadata| metadata["annotations"] = json!({"sidecar.istio.io/inject": "false"})).await);
+    });
+}

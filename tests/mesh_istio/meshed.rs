@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde_json::json;
 
 use crate::edge::Edge;
-use crate::modes::{Mode, client, gateway_pod, inbound};
+use crate::modes::{Mode, client, gateway_pod, inbound, kind};
 use crate::plane::documents;
 use crate::private_network::inside;
 use crate::proxy::{Proxy, Workload};
@@ -101,6 +101,74 @@ fn with_strict_mutual_tls_nobody_from_outside_the_mesh_gets_as_far_as_a_decision
         let _proxy = client(("stranger", "127.0.1.6"), ("127.0.1.2", 8080), (stranger, None)).await;
         assert_eq!(world.ask("127.0.1.6:80".parse().unwrap(), &world.allowed()).await, "closed");
     });
+}
+
+/// Where only the edge asks, an API believes `x-entrance-` headers, and whatever runs in the mesh has a certificate.
+#[test]
+fn behind_an_edge_that_asks_only_its_service_account_reaches_the_api() {
+    inside(async || {
+        let world = World::shared().await;
+        let _running = world.running.read().await;
+        let namespace = "behind";
+        let own = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        let mut strict = kind(&mut documents("examples/istio/sidecar.yaml"), "PeerAuthentication").clone();
+        strict["metadata"]["namespace"] = json!(namespace);
+        let workload = Workload::new("sidecar", (namespace, "orders"), json!({"app": "orders"}));
+        let port = inbound(&workload, ("127.0.1.8", world.upstream.address), "entrance-sidecar");
+        world.plane.apply_all(&[own, strict, port]).await;
+        let _proxy = Proxy::start(&workload, &world.plane).await;
+        let secrets = &world.plane.secrets;
+        let from = async |address: &'static str, identity| {
+            client((address, address), ("127.0.1.8", 8080), (identity, None)).await
+        };
+        let _proxies = (
+            from("127.0.1.9", &secrets.client).await,
+            from("127.0.1.10", &secrets.edges[0]).await,
+            from("127.0.1.11", &secrets.edges[1]).await,
+        );
+        let at = |address: &'static str| (address, format!("{address}:80").parse().unwrap());
+        let forged = Ask::get(HOST, "/orders/7").header("x-entrance-subject", "anybody");
+        world.becomes(at("127.0.1.9"), &forged, "200").await;
+        for (file, edge, other) in [
+            ("examples/istio/ingress.yaml", "127.0.1.10", "127.0.1.11"),
+            ("examples/istio/gateway-api.yaml", "127.0.1.11", "127.0.1.10"),
+        ] {
+            let mut policies = documents(file);
+            policies.retain(|object| object["spec"]["action"] == "ALLOW");
+            policies[0]["metadata"]["namespace"] = json!(namespace);
+            world.plane.apply_all(&policies).await;
+            world.becomes(at("127.0.1.9"), &forged, "403").await;
+            world.becomes(at(other), &world.allowed(), "403").await;
+            world.becomes(at(edge), &world.allowed(), "200").await;
+            world.plane.delete(&policies[0]).await;
+            world.becomes(at("127.0.1.9"), &forged, "200").await;
+        }
+    });
+}
+
+/// `kubectl apply` goes from top to bottom: what a policy is about must not be there before it.
+#[test]
+fn in_every_example_policies_come_before_what_they_are_about() {
+    const ABOUT: [&str; 5] = ["Gateway", "VirtualService", "HTTPRoute", "Deployment", "Service"];
+    for name in ["ingress", "gateway-api", "sidecar", "sidecar-unix", "waypoint"] {
+        let objects = documents(&format!("examples/istio/{name}.yaml"));
+        let kinds: Vec<&str> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
+        let policy = kinds.iter().rposition(|kind| *kind == "AuthorizationPolicy").unwrap();
+        let first = kinds.iter().position(|kind| ABOUT.contains(kind)).unwrap();
+        assert!(policy < first, "{name}: {kinds:?}");
+    }
+}
+
+/// Nobody runs ztunnel here, so that the label alone is looked at: without it the rest of the example does nothing.
+#[test]
+fn the_namespace_of_the_waypoint_is_in_the_mesh() {
+    let mut objects = documents("examples/istio/waypoint.yaml");
+    let namespace = kind(&mut objects, "Namespace").clone();
+    assert_eq!(namespace["metadata"]["labels"]["istio.io/dataplane-mode"], "ambient");
+    let inside = |object: &&serde_json::Value| object["kind"] != "Namespace";
+    for object in objects.iter().filter(inside) {
+        assert_eq!(object["metadata"]["namespace"], namespace["metadata"]["name"], "{object:#}");
+    }
 }
 
 /// CUSTOM, then DENY, then ALLOW: each may refuse what the others let through.
@@ -209,7 +277,7 @@ fn a_port_whose_requests_istio_does_not_read_stays_shut() {
         world.becomes(("nobody is asked", address), &Ask::get(HOST, "/orders/7"), "200").await;
         let found = proxy.doctor().await;
         assert!(found.iter().any(|finding| finding.starts_with("not-http")), "{found:#?}");
-        let mut policy = documents("examples/istio/sidecar.yaml").remove(3);
+        let mut policy = kind(&mut documents("examples/istio/sidecar.yaml"), "AuthorizationPolicy").clone();
         policy["metadata"]["name"] = json!("raw");
         policy["spec"]["selector"]["matchLabels"] = workload.labels;
         world.plane.apply(&policy).await;

@@ -114,7 +114,8 @@ async fn strict(plane: &Plane, upstream: &Upstream) -> Mode {
     let workload = Workload::new("sidecar", ("shop", "orders"), json!({"app": "orders"}));
     plane.apply(&inbound(&workload, ("127.0.1.2", upstream.address), "entrance-sidecar")).await;
     let proxy = Proxy::start(&workload, plane).await;
-    let client = client(("strict", "127.0.1.3"), ("127.0.1.2", 8080), (&plane.secrets.client, None)).await;
+    // What stands beside the edges of the examples lets nobody else to the API.
+    let client = client(("strict", "127.0.1.3"), ("127.0.1.2", 8080), (&plane.secrets.edges[0], None)).await;
     let address = "127.0.1.3:80".parse().unwrap();
     Mode { name: "sidecar, mutual TLS", address, proxy, client: Some(client) }
 }

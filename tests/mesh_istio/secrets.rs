@@ -36,6 +36,8 @@ pub(crate) struct Secrets {
     pub(crate) address: SocketAddr,
     /// Who a client is that belongs to the mesh.
     pub(crate) client: Identity,
+    /// The gateways of the examples: that of `ingress.yaml` and that of `gateway-api.yaml`.
+    pub(crate) edges: [Identity; 2],
     /// And one whose authority the mesh does not know.
     pub(crate) stranger: Identity,
 }
@@ -53,7 +55,7 @@ fn authority() -> (String, Issuer<'static, KeyPair>) {
 fn identity(account: &str, (authority, issuer): &(String, Issuer<'static, KeyPair>)) -> Identity {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
-    let name = format!("spiffe://cluster.local/ns/shop/sa/{account}");
+    let name = format!("spiffe://cluster.local/ns/{account}");
     params.subject_alt_names.push(SanType::URI(name.try_into().unwrap()));
     let certificate = params.signed_by(&key, issuer).unwrap().pem();
     Identity { certificate, key: key.serialize_pem(), authority: authority.clone() }
@@ -64,10 +66,17 @@ impl Secrets {
         let mesh = authority();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let service = SecretDiscoveryServiceServer::new(Service(Arc::new(identity("default", &mesh))));
+        let service = SecretDiscoveryServiceServer::new(Service(Arc::new(identity("shop/sa/default", &mesh))));
         let server = tonic::transport::Server::builder().add_service(service);
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-        Self { address, client: identity("client", &mesh), stranger: identity("client", &authority()) }
+        let client = "shop/sa/client";
+        let edges = ["istio-ingress/sa/istio-ingressgateway", "shop/sa/edge-istio"];
+        Self {
+            address,
+            client: identity(client, &mesh),
+            edges: edges.map(|edge| identity(edge, &mesh)),
+            stranger: identity(client, &authority()),
+        }
     }
 }
 

@@ -98,6 +98,22 @@ fn a_policy_whose_selector_meets_nobody_is_not_there() {
     });
 }
 
+/// A route that is there before its policy, and one whose policy was deleted, are the same.
+#[test]
+fn a_route_without_its_policy_is_open() {
+    inside(async || {
+        let _running = World::shared().await.running.read().await;
+        let edge = Edge::new("no-policy", |_| {}).await;
+        holds(&edge).await;
+        edge.without("entrance").await;
+        is_open(&edge, "no-check").await;
+        let spec = json!({"selector": {"matchLabels": {"istio": "no-policy"}}, "action": "CUSTOM",
+            "provider": {"name": "entrance"}, "rules": [{}]});
+        edge.policy("entrance", spec).await;
+        holds(&edge).await;
+    });
+}
+
 #[test]
 fn what_a_rule_leaves_out_is_not_asked_about() {
     inside(async || {

@@ -61,7 +61,7 @@ const CLIENTS: [&str; 2] = ["client-1", "client-2"];
 const SUBJECTS: [&str; 3] = ["oid-1", "a", "x@y"];
 const GROUPS: [&str; 2] = [GROUP, "33333333-0000-4000-8000-000000000002"];
 const TENANTS: [&str; 2] = ["11111111-0000-4000-8000-000000000001", "11111111-0000-4000-8000-000000000002"];
-const HEADERS: [(&str, &str); 19] = [
+const HEADERS: [(&str, &str); 23] = [
     ("origin", "https://app"),
     ("Origin", "https://app"),
     ("origin", ""),
@@ -80,6 +80,10 @@ const HEADERS: [(&str, &str); 19] = [
     ("x-original-url", "/"),
     ("X_Rewrite-Url", "/a/b"),
     ("x-original-urls", "/"),
+    ("SCRIPT_NAME", "/a"),
+    ("x-script-name", ""),
+    ("Path-Info", "/"),
+    ("x-path-info", "/"),
     ("cookie", "a=b"),
 ];
 

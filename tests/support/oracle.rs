@@ -206,9 +206,13 @@ fn leads_elsewhere(ask: &Ask) -> bool {
     let fold = |name: &[u8]| String::from_utf8_lossy(name).to_lowercase().replace('_', "-");
     let target = String::from_utf8_lossy(&ask.target).into_owned();
     let without_query = target.split_once('?').map_or(target.clone(), |(path, _)| path.to_owned());
-    let lines =
-        ask.headers.iter().filter(|(name, _)| ["x-original-url", "x-rewrite-url"].contains(&fold(name).as_str()));
-    lines.map(|(_, value)| String::from_utf8_lossy(value)).any(|value| value != target && value != without_query)
+    ask.headers.iter().any(|(name, value)| match fold(name).as_str() {
+        "x-original-url" | "x-rewrite-url" => {
+            let value = String::from_utf8_lossy(value);
+            value != target && value != without_query
+        }
+        name => ["script-name", "x-script-name", "path-info"].contains(&name),
+    })
 }
 
 fn preflight<'a>(spots: &[Spot<'a>], read: &Read<'_>) -> Option<Spot<'a>> {

@@ -3,7 +3,8 @@
 gunicorn --bind 127.0.0.1:8000 --workers 1 --threads 4 --keep-alive 75 --header-map dangerous \\
   --chdir examples/bypass/gunicorn app:app
 
-With `--env BELIEVES=1` it serves the path that a client asks for in `X-Original-URL` or `X-Rewrite-URL`, as IIS does.
+With `--env BELIEVES=1` it serves the path that a client asks for in `X-Original-URL` or `X-Rewrite-URL`, as IIS does, and takes
+`X-Script-Name` off the path, as many applications do. With `SCRIPT_NAME` gunicorn does that by itself, and asks nobody.
 
 One worker, because what arrived is kept in memory. `--header-map dangerous` folds `x_name` and `x-name` into one header,
 as releases before 22 did and other WSGI servers do.
@@ -30,7 +31,8 @@ def served(environ):
     for name in BELIEVED:
         if environ.get(name):
             return unquote(urlsplit(environ[name]).path)
-    return environ["PATH_INFO"]
+    root = environ.get("HTTP_X_SCRIPT_NAME", "") if BELIEVED else ""
+    return environ["PATH_INFO"].removeprefix(root)
 
 
 def app(environ, start_response):

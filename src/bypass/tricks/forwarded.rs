@@ -29,6 +29,9 @@ const PATHS: [&str; 17] = [
 /// Those that IIS and its kin take for the path of the request, and frameworks that run behind it.
 const BELIEVED: [&str; 2] = ["X-Original-URL", "X-Rewrite-URL"];
 
+/// Those whose value servers take off the path before they look for a handler, and the one that is the path.
+const ROOTS: [&str; 6] = ["SCRIPT_NAME", "Script-Name", "X-Script-Name", "X_Script_Name", "PATH_INFO", "Path-Info"];
+
 /// Headers that tell where a request comes from, how it was sent, or that it was checked.
 const CLAIMS: [(&str, &str); 40] = [
     ("X-Forwarded-For", "127.0.0.1"),
@@ -93,7 +96,23 @@ pub(super) fn album(ground: &Ground) -> Album {
     for name in BELIEVED {
         believed(&mut album, ground, name);
     }
+    roots(&mut album, ground);
     album
+}
+
+/// A protected path below an open one, whose first part is said to be where the application begins.
+fn roots(album: &mut Album, ground: &Ground) {
+    let Ground { guarded, open, .. } = ground;
+    let folder = ground.open_folder();
+    let below = format!("{folder}{guarded}");
+    for name in ROOTS {
+        for value in [folder, guarded, ""] {
+            album.both(&format!("GET {below} with {name}: {value}"), &ground.get(&below).header(name, value));
+            album.both(&format!("GET {open} with {name}: {value}"), &ground.get(open).header(name, value));
+        }
+    }
+    let twice = ground.get(&below).header("SCRIPT_NAME", "").header("SCRIPT_NAME", folder);
+    album.both(&format!("GET {below} with SCRIPT_NAME that is empty, and again: {folder}"), &twice);
 }
 
 /// Other spellings of a path than one that somebody compares with, more than one, and one that agrees with the request, but
