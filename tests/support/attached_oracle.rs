@@ -54,10 +54,10 @@ impl Oracle<'_> {
         let concerned = if self.sidecar { self.namespace() == "a" } else { spec["selector"].is_null() };
         let listed = |host: &str| covers(host, name) && (host == name || self.has(name) || self.is_whole(host));
         concerned
-            && match &spec["hosts"] {
-                Value::Null => !self.is_broken() && self.has(name),
-                hosts if self.is_broken() => items(hosts).any(|host| covers(&text(host), name)),
-                hosts => items(hosts).any(|host| listed(&text(host))),
+            && match spec["hosts"].as_array() {
+                None => !self.is_broken() && self.has(name),
+                Some(hosts) if self.is_broken() => hosts.iter().any(|host| covers(&text(host), name)),
+                Some(hosts) => hosts.iter().any(|host| listed(&text(host))),
             }
     }
 
@@ -107,9 +107,9 @@ impl Oracle<'_> {
         let Some(object) = self.object(target) else { return false };
         let listeners = || items(&object["spec"]["listeners"]).filter(|listener| is_meant(listener, target));
         match text(&target["kind"]).as_str() {
-            "Gateway" => listeners().any(|listener| match &listener["hostname"] {
-                Value::Null => self.may_be_any(),
-                host => covers(&text(host), name),
+            "Gateway" => listeners().any(|listener| match listener["hostname"].as_str() {
+                None => self.may_be_any(),
+                Some(host) => covers(host, name),
             }),
             "Service" => {
                 self.is_called(&text(&target["name"]), name)
