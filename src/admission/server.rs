@@ -33,8 +33,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Reviews that are read at once: each may take 8 MiB.
 const AT_ONCE: usize = 32;
 /// A request's head; the API server leaves connections open.
-const TERMS: Terms =
-    Terms { head: Duration::from_secs(10), farewell: Duration::from_secs(3), lines: 100, buffer: 64 * 1024 };
+const TERMS: Terms = Terms {
+    head: Duration::from_secs(10),
+    idle: Duration::from_secs(10),
+    farewell: Duration::from_secs(3),
+    lines: 100,
+    buffer: 64 * 1024,
+};
 
 #[derive(Clone)]
 struct Port {

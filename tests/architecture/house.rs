@@ -47,7 +47,7 @@ const ASIDE: [(&str, &str); 8] = [
 const PURE: [&str; 8] = ["api", "doctor", "policy", "token", "clock", "identity", "reason", "request"];
 
 /// Crates that are somebody's outside world, and the rooms where they stop.
-const FOREIGN: [(&str, &[&str]); 21] = [
+const FOREIGN: [(&str, &[&str]); 22] = [
     ("axum", &["admin", "admission", "emulator", "demo", "forward_auth"]),
     ("cel", &["policy"]),
     ("clap", &["cli"]),
@@ -65,6 +65,7 @@ const FOREIGN: [(&str, &[&str]); 21] = [
     ("rcgen", &["emulator", "tls"]),
     ("regex_automata", &["policy"]),
     ("reqwest", &["entra", "demo", "cli"]),
+    ("rustix", &["cli"]),
     ("saphyr", &["cli", "emulator"]),
     ("saphyr_parser", &["files"]),
     ("tonic", &["envoy", "delivery"]),
