@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::listen::gate::Bounds;
 use crate::listen::http1::{self, Terms};
 use crate::tls;
 
@@ -98,9 +99,13 @@ fn unreadable(fault: &review::ReviewFault) -> Response {
 }
 
 /// Serves until told to stop; what is in flight is answered.
-pub async fn serve(listener: TcpListener, (tls, router): (TlsAcceptor, Router), stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    (tls, router, bounds): (TlsAcceptor, Router, Bounds),
+    stop: CancellationToken,
+) {
     let tasks = TaskTracker::new();
-    let mut accepted = std::pin::pin!(tls::connections(listener, tls));
+    let mut accepted = std::pin::pin!(tls::connections(listener, tls, bounds));
     loop {
         let stream = tokio::select! {
             stream = accepted.next() => stream,

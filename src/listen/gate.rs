@@ -106,7 +106,7 @@ impl Gate {
             Ok(place) => Some(Guarded::new(stream, (place, self.stall))),
             Err(full) => {
                 if let Some(untold) = self.full.due(PAUSE) {
-                    tracing::warn!(?peer, untold, "closed a new connection: {full}");
+                    tracing::warn!(peer = peer.map(tracing::field::display), untold, "closed a new connection: {full}");
                 }
                 stream.give_up();
                 None

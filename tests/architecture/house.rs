@@ -29,7 +29,7 @@ pub(crate) const STOREYS: [&[&str]; 7] = [
 ];
 
 /// Imports on one storey that are meant. One that is no longer needed is a complaint, too.
-const ASIDE: [(&str, &str); 8] = [
+const ASIDE: [(&str, &str); 9] = [
     // the demo starts what the command line may start
     ("demo", "emulator"),
     // the corridor in its order: what is decided is counted, what is decided and lost is written down
@@ -39,6 +39,8 @@ const ASIDE: [(&str, &str); 8] = [
     ("metrics", "authorize"),
     ("recorder", "authorize"),
     ("recorder", "metrics"),
+    // a handshake takes a place
+    ("tls", "listen"),
     // a caller signed in at some time
     ("identity", "clock"),
 ];

@@ -135,8 +135,7 @@ impl Port {
 /// Waits until the other end closes.
 async fn closed(stream: &mut TcpStream) -> Duration {
     let begun = Instant::now();
-    let end = async { while matches!(stream.read(&mut [0; 4096]).await, Ok(1..)) {} };
-    timeout(LIMIT, end).await.unwrap_or_else(|_| panic!("the connection is still open"));
+    timeout(LIMIT, stopped(stream)).await.unwrap_or_else(|_| panic!("the connection is still open"));
     begun.elapsed()
 }
 
@@ -208,6 +207,28 @@ async fn a_head_that_does_not_end_is_closed_however_it_is_sent() {
     // one byte after the other
     let dripping = async { while stream.write_all(b"a").await.is_ok() && !ended(&mut stream).await {} };
     timeout(LIMIT, dripping).await.unwrap_or_else(|_| panic!("the connection is still open"));
+}
+
+/// Each head begins before the one before is answered, and has its own time from there.
+#[tokio::test]
+async fn questions_that_overlap_are_each_in_time() {
+    let head = Duration::from_secs(3);
+    let port = http(Bounds::default(), head).await;
+    let mut stream = port.connect(1).await;
+    let (first, rest) = QUESTION.split_at(20);
+    let overlapping = [rest, first].concat();
+    stream.write_all(first).await.unwrap();
+    let begun = Instant::now();
+    while begun.elapsed() < head {
+        stream.write_all(&overlapping).await.unwrap();
+        let pause = timeout(IDLE, stopped(&mut stream)).await;
+        assert!(pause.is_err(), "closed after {:?}", begun.elapsed());
+    }
+}
+
+/// Reads what is said until the other end closes.
+async fn stopped(stream: &mut TcpStream) {
+    while matches!(stream.read(&mut [0; 4096]).await, Ok(1..)) {}
 }
 
 async fn ended(stream: &mut TcpStream) -> bool {
