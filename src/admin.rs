@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use crate::listen::accepted;
+use crate::listen::gate::{Bounds, Gate};
 use crate::listen::http1::{self, Terms};
 use crate::metrics::{Gauges, Metrics, exposition};
 
@@ -69,10 +69,10 @@ pub fn router(inspect: Arc<dyn Inspect>, metrics: Arc<Metrics>) -> Router {
 
 /// Serves `router` until `shutdown` is cancelled; then connections end, those that answer after their answer.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
-    let connections = TaskTracker::new();
+    let (connections, gate) = (TaskTracker::new(), Gate::new(Bounds::ADMIN));
     loop {
         let (stream, _) = tokio::select! {
-            accepted = accepted(|| listener.accept()) => accepted,
+            accepted = gate.tcp(&listener) => accepted,
             () = shutdown.cancelled() => break,
         };
         let router = router.clone();

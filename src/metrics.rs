@@ -144,6 +144,19 @@ pub struct Gauges {
     pub remembered_tokens: usize,
     /// Seconds until the certificate of our own port ends, where one is renewed.
     pub certificate: Option<i64>,
+    /// The listeners on which decisions are asked for.
+    pub listeners: Vec<ListenerGauge>,
+}
+
+/// The connections of one listener.
+#[derive(Clone, Debug)]
+pub struct ListenerGauge {
+    /// Where it listens.
+    pub listener: String,
+    /// Connections at the moment.
+    pub open: usize,
+    /// Connections that were closed at once, since there was no place for them.
+    pub refused: u64,
 }
 
 /// The state of one source of signing keys.

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::listen::gate::Bounds;
 use crate::listen::http1::{self, Terms};
 use crate::tls;
 
@@ -33,8 +34,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Reviews that are read at once: each may take 8 MiB.
 const AT_ONCE: usize = 32;
 /// A request's head; the API server leaves connections open.
-const TERMS: Terms =
-    Terms { head: Duration::from_secs(10), farewell: Duration::from_secs(3), lines: 100, buffer: 64 * 1024 };
+const TERMS: Terms = Terms {
+    head: Duration::from_secs(10),
+    idle: Duration::from_secs(10),
+    farewell: Duration::from_secs(3),
+    lines: 100,
+    buffer: 64 * 1024,
+};
 
 #[derive(Clone)]
 struct Port {
@@ -93,9 +99,13 @@ fn unreadable(fault: &review::ReviewFault) -> Response {
 }
 
 /// Serves until told to stop; what is in flight is answered.
-pub async fn serve(listener: TcpListener, (tls, router): (TlsAcceptor, Router), stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    (tls, router, bounds): (TlsAcceptor, Router, Bounds),
+    stop: CancellationToken,
+) {
     let tasks = TaskTracker::new();
-    let mut accepted = std::pin::pin!(tls::connections(listener, tls));
+    let mut accepted = std::pin::pin!(tls::connections(listener, tls, bounds));
     loop {
         let stream = tokio::select! {
             stream = accepted.next() => stream,

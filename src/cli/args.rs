@@ -102,6 +102,10 @@ pub(super) struct ServeArgs {
     /// A network whose proxies may ask on the TCP ports of `--listen-http`, as in `10.0.0.0/8`; may be given more than once.
     #[arg(long = "http-peer", value_name = "CIDR", requires = "listen_http")]
     pub(super) http_peers: Vec<Network>,
+    /// Keep at most this many connections on each port of `--listen` and `--listen-http`, a quarter of them from one address;
+    /// fewer if the limit on open files is low.
+    #[arg(long, value_name = "COUNT", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(4..=1_000_000))]
+    pub(super) max_connections: u32,
     /// Where to serve /livez, /readyz, /metrics and /debug/snapshot.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9901")]
     pub(super) admin: SocketAddr,

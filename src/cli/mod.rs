@@ -9,6 +9,7 @@ mod check;
 mod completions;
 mod controller;
 mod crds;
+mod descriptors;
 mod doctor;
 mod keys;
 mod logging;

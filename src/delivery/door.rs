@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
+use tonic::transport::server::{Connected, TcpIncoming};
 use tonic::transport::{Error, Server};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::listen::gate::Bounds;
+use crate::listen::guarded::Guarded;
 use crate::tls::{self, Certificate, CertificateFault};
 
 use super::server::Delivery;
@@ -20,6 +22,8 @@ use super::server::Delivery;
 /// Largest request, in bytes: a subscriber that comes back tells what it holds.
 const MAX_REQUEST: usize = 32 << 20;
 const KEEPALIVE: Duration = Duration::from_secs(20);
+/// Subscribers over TLS; a sidecar, a gateway and whoever looks keep one connection each.
+pub const SUBSCRIBERS: usize = 8192;
 /// For streams that end; they are told to.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -27,6 +31,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub struct Door {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
+    bounds: Bounds,
 }
 
 impl Door {
@@ -36,7 +41,14 @@ impl Door {
     /// The certificate cannot be used.
     pub fn new(listener: TcpListener, certificate: Option<&Arc<Certificate>>) -> Result<Self, CertificateFault> {
         let tls = certificate.map(|certificate| certificate.acceptor(&[b"h2"])).transpose()?;
-        Ok(Self { listener, tls })
+        Ok(Self { listener, tls, bounds: Bounds { connections: SUBSCRIBERS, ..Bounds::default() } })
+    }
+
+    /// The same, for no more than so many connections over TLS.
+    #[must_use]
+    pub fn keeping(mut self, connections: usize) -> Self {
+        self.bounds.connections = connections;
+        self
     }
 
     /// Serves until told to stop. Healthy once `ready` says so.
@@ -56,7 +68,7 @@ impl Door {
         let serving = async {
             match self.tls {
                 Some(tls) => {
-                    let incoming = tls::connections(self.listener, tls);
+                    let incoming = tls::connections(self.listener, tls, self.bounds);
                     router.serve_with_incoming_shutdown(incoming, stop.cancelled()).await
                 }
                 None => {
@@ -75,6 +87,13 @@ impl Door {
             () = ending => Ok(()),
         }
     }
+}
+
+impl Connected for Guarded<TcpStream> {
+    type ConnectInfo = ();
+
+    /// Who is there is told by a token.
+    fn connect_info(&self) {}
 }
 
 async fn report(reporter: &HealthReporter, ready: bool) {

@@ -8,7 +8,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-use crate::listen::accepted;
+use crate::listen::gate::{Bounds, Gate};
+use crate::listen::guarded::Guarded;
 use crate::listen::http1::{self, Terms};
 
 use super::world::World;
@@ -16,7 +17,8 @@ use super::world::World;
 /// Longest time for a TLS handshake.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Who tests wants an end at once.
-const TERMS: Terms = Terms { head: PATIENCE, farewell: Duration::from_secs(1), lines: 100, buffer: 64 * 1024 };
+const TERMS: Terms =
+    Terms { head: PATIENCE, idle: PATIENCE, farewell: Duration::from_secs(1), lines: 100, buffer: 64 * 1024 };
 
 /// Where requests come in.
 pub(super) struct Door {
@@ -28,9 +30,10 @@ pub(super) struct Door {
 
 /// Serves until the world stops. Connections are tasks of the world.
 pub(super) async fn serve(door: Door, world: Arc<World>, router: Router) {
+    let gate = Gate::new(Bounds::default());
     loop {
         let (stream, _) = tokio::select! {
-            accepted = accepted(|| door.listener.accept()) => accepted,
+            accepted = gate.tcp(&door.listener) => accepted,
             () = world.stop.cancelled() => return,
         };
         let connection = connect(stream, door.tls.clone(), (Arc::clone(&world), router.clone()));
@@ -38,7 +41,7 @@ pub(super) async fn serve(door: Door, world: Arc<World>, router: Router) {
     }
 }
 
-async fn connect(stream: TcpStream, tls: Option<TlsAcceptor>, (world, router): (Arc<World>, Router)) {
+async fn connect(stream: Guarded<TcpStream>, tls: Option<TlsAcceptor>, (world, router): (Arc<World>, Router)) {
     let answer = move |request| router.clone().oneshot(request);
     let terms = (TERMS, world.stop.clone());
     let Some(tls) = tls else {

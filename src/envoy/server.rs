@@ -35,6 +35,8 @@ use super::frame::Reply;
 use super::greeting::greeted;
 use super::service::Service;
 use super::together::{Together, calls};
+use crate::listen::gate::Bounds;
+use crate::listen::places::Places;
 use crate::listen::{Connection, Listen, Listener};
 
 /// The name of the service, as health checks know it.
@@ -53,6 +55,8 @@ const NAMES: usize = 1024;
 /// How connections are kept and ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
+    /// What connections may take.
+    pub bounds: Bounds,
     /// Calls at a time on one connection; Envoy queues what is beyond.
     pub streams: u32,
     /// For a new connection to begin to speak HTTP/2.
@@ -70,6 +74,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            bounds: Bounds::default(),
             streams: 1024,
             greeting: Duration::from_secs(10),
             keepalive: Duration::from_secs(30),
@@ -100,7 +105,7 @@ impl Server {
     /// # Errors
     /// The address is taken or not permitted.
     pub async fn bind(listen: &Listen, settings: Settings) -> io::Result<Self> {
-        Ok(Self { listener: Listener::bind(listen).await?, settings })
+        Ok(Self { listener: Listener::bind(listen, settings.bounds).await?, settings })
     }
 
     /// Where it listens.
@@ -109,6 +114,12 @@ impl Server {
     /// The system does not tell.
     pub fn address(&self) -> io::Result<Listen> {
         self.listener.address()
+    }
+
+    /// The places of its connections.
+    #[must_use]
+    pub const fn places(&self) -> &Arc<Places> {
+        self.listener.places()
     }
 
     /// Serves until shutdown is complete.

@@ -15,8 +15,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::authorize::ports::Decide;
 use crate::clock::Stopwatch;
+use crate::listen::gate::Bounds;
 use crate::listen::http1::{self, Terms};
 use crate::listen::peers::Peers;
+use crate::listen::places::Places;
 use crate::listen::{Connection, Listen, Listener};
 use crate::policy::decide::Verdict;
 use crate::recorder::Recorder;
@@ -29,8 +31,9 @@ use super::original::{Original, marks};
 const IDLE: Duration = Duration::from_secs(180);
 /// Header lines of a question: a client's hundred, and what the proxy adds.
 const LINES: usize = 256;
-/// Bytes of a question's head.
-const BUFFER: usize = 128 * 1024;
+/// Bytes of a question's head: the 60 KiB that Envoy takes from a client unless told otherwise, and what the proxy adds.
+const BUFFER: usize = 64 * 1024;
+
 /// How a listener is set.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -38,6 +41,10 @@ pub struct Settings {
     pub dialect: Dialect,
     /// Who may ask over TCP.
     pub peers: Peers,
+    /// What its connections may take.
+    pub bounds: Bounds,
+    /// For a question's head, from its first byte.
+    pub head: Duration,
     /// The longest that a question may wait for keys.
     pub patience: Duration,
     /// Between the news that shutdown begins and the end of idle connections.
@@ -58,7 +65,7 @@ impl Server {
     /// # Errors
     /// The address is taken or not permitted.
     pub async fn bind(listen: &Listen, settings: Settings) -> io::Result<Self> {
-        Ok(Self { listener: Listener::bind(listen).await?, settings })
+        Ok(Self { listener: Listener::bind(listen, settings.bounds).await?, settings })
     }
 
     /// Where it listens.
@@ -69,11 +76,17 @@ impl Server {
         self.listener.address()
     }
 
+    /// The places of its connections.
+    #[must_use]
+    pub const fn places(&self) -> &Arc<Places> {
+        self.listener.places()
+    }
+
     /// Serves until `shutdown` is cancelled and what was in flight is answered.
     pub async fn serve<D: Decide>(self, recorder: Recorder<D>, shutdown: CancellationToken) {
         let Self { listener, settings } = self;
-        let Settings { dialect, patience, drain_delay, drain_deadline, peers } = settings;
-        let terms = Terms { head: IDLE, farewell: drain_deadline, lines: LINES, buffer: BUFFER };
+        let Settings { dialect, peers, head, patience, drain_delay, drain_deadline, .. } = settings;
+        let terms = Terms { head, idle: IDLE, farewell: drain_deadline, lines: LINES, buffer: BUFFER };
         let desk = Arc::new(Desk { recorder, dialect, patience });
         let (connections, goaway) = (TaskTracker::new(), CancellationToken::new());
         let ending = async {

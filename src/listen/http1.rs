@@ -11,11 +11,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use super::begun::Begun;
+
 /// How long a connection is kept, and what it may bring.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// For the head of a request, from the end of the one before: what is slower loses its connection.
+    /// For the head of a request, from its first byte: what is slower loses its connection.
     pub head: Duration,
+    /// For the head of a request, from the end of the one before; no shorter than `head`.
+    pub idle: Duration,
     /// For what is in flight when the end was announced.
     pub farewell: Duration,
     /// Header lines of a request; more are answered 431.
@@ -26,7 +30,8 @@ pub struct Terms {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { head: Duration::from_secs(10), farewell: Duration::from_secs(3), lines: 100, buffer: 64 * 1024 }
+        let head = Duration::from_secs(10);
+        Self { head, idle: head, farewell: Duration::from_secs(3), lines: 100, buffer: 64 * 1024 }
     }
 }
 
@@ -39,9 +44,24 @@ where
     B: Body + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    if terms.head < terms.idle {
+        speak(Begun::new(stream, terms.head), answer, (terms, stop)).await;
+    } else {
+        speak(stream, answer, (terms, stop)).await;
+    }
+}
+
+async fn speak<S, A, F, B>(stream: S, answer: A, (terms, stop): (Terms, CancellationToken))
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Result<Response<B>, Infallible>>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     let connection = Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(terms.head)
+        .header_read_timeout(terms.idle)
         .max_headers(terms.lines)
         .max_buf_size(terms.buffer)
         .serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer));

@@ -1,8 +1,17 @@
-//! What ports of our own have in common: a TCP port or a Unix socket that is listened on, who may connect, and HTTP/1 on a
-//! connection.
+//! What ports of our own have in common: a TCP port or a Unix socket that is listened on, who may connect, how many
+//! connections are kept and for how long, and HTTP/1 on a connection.
+//!
+//! A peer can open connections for nothing, and each of ours takes a file descriptor and memory. So a listener keeps a
+//! number of them that is known beforehand ([`places`]), and every way to hold one without using it has an end: a peer
+//! that does not read ([`guarded`]), that does not end its head or is silent ([`http1`]).
 
+mod begun;
+pub mod gate;
+pub mod guarded;
 pub mod http1;
+mod notice;
 pub mod peers;
+pub mod places;
 
 use std::fmt;
 use std::io;
@@ -10,13 +19,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
+use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
-/// Between two attempts to accept.
-const BREATH: Duration = Duration::from_millis(50);
+use gate::{Bounds, Gate};
+use places::Places;
+
+/// Connections in the system's queue.
+const BACKLOG: u32 = 1024;
+/// Bytes that the system keeps of a connection in each direction; unbounded it would go up to some megabytes. Questions
+/// and answers are short, and there may be as many as this at once.
+const BUFFER: u32 = 128 * 1024;
 
 /// An address to listen on: `127.0.0.1:9191`, `[::]:9191` or `unix:/run/entrance/auth.sock`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,10 +74,13 @@ impl fmt::Display for Listen {
 pub struct ListenError(Box<str>);
 
 /// An open listener.
-pub enum Listener {
-    /// A TCP port.
+pub struct Listener {
+    socket: Socket,
+    gate: Gate,
+}
+
+enum Socket {
     Tcp(TcpListener),
-    /// A Unix socket.
     Unix(UnixListener),
 }
 
@@ -76,16 +94,17 @@ impl Listener {
     ///
     /// # Errors
     /// The address is taken or not permitted.
-    pub async fn bind(listen: &Listen) -> io::Result<Self> {
-        match listen {
-            Listen::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await?)),
+    pub async fn bind(listen: &Listen, bounds: Bounds) -> io::Result<Self> {
+        let socket = match listen {
+            Listen::Tcp(address) => Socket::Tcp(port(*address)?),
             Listen::Unix(path) => {
                 clear(path).await?;
                 let listener = UnixListener::bind(path)?;
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-                Ok(Self::Unix(listener))
+                Socket::Unix(listener)
             }
-        }
+        };
+        Ok(Self { socket, gate: Gate::new(bounds) })
     }
 
     /// The address, with the port that the system chose for port 0.
@@ -93,9 +112,9 @@ impl Listener {
     /// # Errors
     /// The system does not tell.
     pub fn address(&self) -> io::Result<Listen> {
-        match self {
-            Self::Tcp(listener) => listener.local_addr().map(Listen::Tcp),
-            Self::Unix(listener) => {
+        match &self.socket {
+            Socket::Tcp(listener) => listener.local_addr().map(Listen::Tcp),
+            Socket::Unix(listener) => {
                 let address = listener.local_addr()?;
                 let path = address.as_pathname().unwrap_or_else(|| Path::new(""));
                 Ok(Listen::Unix(path.to_owned()))
@@ -103,38 +122,32 @@ impl Listener {
         }
     }
 
-    /// The next connection, and the address at its other end if it has one.
-    pub async fn accept(&self) -> (Box<dyn Connection>, Option<IpAddr>) {
-        accepted(|| self.next()).await
+    /// The places of its connections.
+    #[must_use]
+    pub const fn places(&self) -> &Arc<Places> {
+        self.gate.places()
     }
 
-    async fn next(&self) -> io::Result<(Box<dyn Connection>, Option<IpAddr>)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                Ok((Box::new(stream), Some(peer.ip())))
+    /// The next connection for which there is a place, and the address at its other end if it has one.
+    pub async fn accept(&self) -> (Box<dyn Connection>, Option<IpAddr>) {
+        match &self.socket {
+            Socket::Tcp(listener) => {
+                let (connection, peer) = self.gate.tcp(listener).await;
+                (Box::new(connection), Some(peer))
             }
-            Self::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
-                Ok((Box::new(stream), None))
-            }
+            Socket::Unix(listener) => (Box::new(self.gate.unix(listener).await), None),
         }
     }
 }
 
-/// Accepts until that succeeds. What hinders is most likely that there are no file descriptors left, and others need time
-/// to close some.
-pub async fn accepted<T, F: Future<Output = io::Result<T>>>(accept: impl Fn() -> F) -> T {
-    loop {
-        match accept().await {
-            Ok(accepted) => return accepted,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(BREATH).await;
-            }
-        }
-    }
+/// A TCP port whose connections have buffers of a known size: they take it over from the socket that listens.
+fn port(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_recv_buffer_size(BUFFER)?;
+    socket.set_send_buffer_size(BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 async fn clear(path: &Path) -> io::Result<()> {
@@ -159,6 +172,7 @@ async fn clear(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::gate::Bounds;
     use super::{Listen, Listener};
     use std::io::ErrorKind;
     use std::os::unix::fs::PermissionsExt;
@@ -179,14 +193,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("auth.sock");
         let listen = Listen::Unix(path.clone());
-        let first = Listener::bind(&listen).await.unwrap();
+        let first = Listener::bind(&listen, Bounds::default()).await.unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o660);
-        let second = Listener::bind(&listen).await.err().unwrap();
+        let second = Listener::bind(&listen, Bounds::default()).await.err().unwrap();
         assert_eq!(second.kind(), ErrorKind::AddrInUse);
         drop(first);
         assert!(path.exists());
-        assert!(Listener::bind(&listen).await.is_ok());
+        assert!(Listener::bind(&listen, Bounds::default()).await.is_ok());
     }
 
     #[tokio::test]
@@ -194,7 +208,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("precious");
         std::fs::write(&path, "text").unwrap();
-        let error = Listener::bind(&Listen::Unix(path.clone())).await.err().unwrap();
+        let error = Listener::bind(&Listen::Unix(path.clone()), Bounds::default()).await.err().unwrap();
         assert_eq!(error.kind(), ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "text");
     }

@@ -98,6 +98,7 @@ fn write_gauges(gauges: &Gauges, page: &mut String) -> fmt::Result {
             family.sample(&[("source", &source.source)], &age.as_secs())?;
         }
     }
+    write_listeners(gauges, page)?;
     let mut family = Family::new(page, "entrance_certificate_left_seconds", GAUGE)?;
     family.help("Time until the certificate of the webhook's port ends.")?;
     if let Some(left) = gauges.certificate {
@@ -106,6 +107,20 @@ fn write_gauges(gauges: &Gauges, page: &mut String) -> fmt::Result {
     let mut family = Family::new(page, "entrance_build_info", GAUGE)?;
     family.help("Always 1; the version is in the label.")?;
     family.sample(&[("version", env!("CARGO_PKG_VERSION"))], &1)
+}
+
+fn write_listeners(gauges: &Gauges, page: &mut String) -> fmt::Result {
+    let mut family = Family::new(page, "entrance_connections", GAUGE)?;
+    family.help("Connections that are kept, by listener.")?;
+    for one in &gauges.listeners {
+        family.sample(&[("listener", &one.listener)], &one.open)?;
+    }
+    let mut family = Family::new(page, "entrance_connections_refused_total", COUNTER)?;
+    family.help("Connections that were closed at once because there was no place for them, by listener.")?;
+    for one in &gauges.listeners {
+        family.sample(&[("listener", &one.listener)], &one.refused)?;
+    }
+    Ok(())
 }
 
 const COUNTER: &str = "counter";
@@ -152,7 +167,7 @@ impl<'a> Family<'a> {
 #[cfg(test)]
 mod tests {
     use super::render;
-    use crate::metrics::{Gauges, KeyGauge, Metrics};
+    use crate::metrics::{Gauges, KeyGauge, ListenerGauge, Metrics};
     use std::collections::BTreeSet;
     use std::time::Duration;
 
@@ -167,6 +182,8 @@ mod tests {
                 "entrance_build_info gauge",
                 "entrance_certificate_left_seconds gauge",
                 "entrance_checks_waiting gauge",
+                "entrance_connections gauge",
+                "entrance_connections_refused_total counter",
                 "entrance_decision_duration_seconds histogram",
                 "entrance_decisions_total counter",
                 "entrance_keys_age_seconds gauge",
@@ -187,6 +204,7 @@ mod tests {
             keys: vec![KeyGauge { source: "a\"b\\c\nd".into(), age: Some(Duration::from_secs(5)), usable: 2 }],
             remembered_tokens: 3,
             certificate: Some(-7),
+            listeners: vec![ListenerGauge { listener: "unix:/a".into(), open: 2, refused: 9 }],
         };
         let page = render(&Metrics::default(), &gauges);
         for line in page.lines().filter(|line| !line.starts_with("# ")) {
@@ -197,6 +215,8 @@ mod tests {
         assert!(page.contains("entrance_keys_usable{source=\"a\\\"b\\\\c\\nd\"} 2\n"));
         assert!(page.contains("entrance_snapshot_generation 7\n"));
         assert!(page.contains("entrance_certificate_left_seconds -7\n"));
+        assert!(page.contains("entrance_connections{listener=\"unix:/a\"} 2\n"));
+        assert!(page.contains("entrance_connections_refused_total{listener=\"unix:/a\"} 9\n"));
         assert!(page.contains("entrance_decisions_total{outcome=\"unavailable\",reason=\"keys_unavailable\"} 0\n"));
     }
 }

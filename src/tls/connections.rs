@@ -1,4 +1,4 @@
-//! Connections of a listener, once they have shaken hands.
+//! Connections of a listener, once they have shaken hands: no more than there are places for.
 
 use std::io;
 use std::sync::Arc;
@@ -7,10 +7,13 @@ use std::time::Duration;
 use futures_util::Stream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
+
+use crate::listen::gate::{Bounds, Gate};
+use crate::listen::guarded::Guarded;
 
 /// Longest time for a handshake.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -18,36 +21,31 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const HANDSHAKES: usize = 256;
 /// Connections on their way to whoever serves them.
 const READY: usize = 16;
-/// After a failure to accept: others need time to close files.
-const RELIEF: Duration = Duration::from_millis(50);
 
 /// Accepts until nobody takes connections any more. A slow handshake keeps no other one waiting.
 pub fn connections(
     listener: TcpListener,
     acceptor: TlsAcceptor,
-) -> impl Stream<Item = io::Result<TlsStream<TcpStream>>> + Send + 'static {
+    bounds: Bounds,
+) -> impl Stream<Item = io::Result<TlsStream<Guarded<TcpStream>>>> + Send + 'static {
     let (ready, taken) = mpsc::channel(READY);
-    tokio::spawn(accept(listener, acceptor, ready));
+    tokio::spawn(accept(listener, (acceptor, Gate::new(bounds)), ready));
     ReceiverStream::new(taken)
 }
 
-type Ready = mpsc::Sender<io::Result<TlsStream<TcpStream>>>;
+type Ready = mpsc::Sender<io::Result<TlsStream<Guarded<TcpStream>>>>;
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, ready: Ready) {
+async fn accept(listener: TcpListener, (acceptor, gate): (TlsAcceptor, Gate), ready: Ready) {
     let places = Arc::new(Semaphore::new(HANDSHAKES));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let (stream, _) = tokio::select! {
+            accepted = gate.tcp(&listener) => accepted,
             () = ready.closed() => return,
-        };
-        let Ok((stream, _)) = accepted else {
-            sleep(RELIEF).await;
-            continue;
         };
         let (acceptor, ready) = (acceptor.clone(), ready.clone());
         tokio::spawn(async move {
-            let shaken = timeout(PATIENCE, shake(stream, &acceptor)).await;
+            let shaken = timeout(PATIENCE, acceptor.accept(stream)).await;
             drop(place);
             match shaken {
                 // Whoever serves may have ended meanwhile.
@@ -57,9 +55,4 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, ready: Ready) {
             }
         });
     }
-}
-
-async fn shake(stream: TcpStream, acceptor: &TlsAcceptor) -> io::Result<TlsStream<TcpStream>> {
-    stream.set_nodelay(true)?;
-    acceptor.accept(stream).await
 }

@@ -29,7 +29,7 @@ pub(crate) const STOREYS: [&[&str]; 7] = [
 ];
 
 /// Imports on one storey that are meant. One that is no longer needed is a complaint, too.
-const ASIDE: [(&str, &str); 8] = [
+const ASIDE: [(&str, &str); 9] = [
     // the demo starts what the command line may start
     ("demo", "emulator"),
     // the corridor in its order: what is decided is counted, what is decided and lost is written down
@@ -39,6 +39,8 @@ const ASIDE: [(&str, &str); 8] = [
     ("metrics", "authorize"),
     ("recorder", "authorize"),
     ("recorder", "metrics"),
+    // a handshake takes a place
+    ("tls", "listen"),
     // a caller signed in at some time
     ("identity", "clock"),
 ];
@@ -47,7 +49,7 @@ const ASIDE: [(&str, &str); 8] = [
 const PURE: [&str; 8] = ["api", "doctor", "policy", "token", "clock", "identity", "reason", "request"];
 
 /// Crates that are somebody's outside world, and the rooms where they stop.
-const FOREIGN: [(&str, &[&str]); 21] = [
+const FOREIGN: [(&str, &[&str]); 22] = [
     ("axum", &["admin", "admission", "emulator", "demo", "forward_auth"]),
     ("cel", &["policy"]),
     ("clap", &["cli"]),
@@ -65,6 +67,7 @@ const FOREIGN: [(&str, &[&str]); 21] = [
     ("rcgen", &["emulator", "tls"]),
     ("regex_automata", &["doctor", "policy"]),
     ("reqwest", &["entra", "demo", "cli"]),
+    ("rustix", &["cli"]),
     ("saphyr", &["cli", "emulator"]),
     ("saphyr_parser", &["files"]),
     ("tonic", &["envoy", "delivery"]),

@@ -75,14 +75,18 @@ pub(crate) struct Fixture {
     pub(crate) service: Service<ByPath>,
 }
 
+pub(crate) fn surroundings(kept: &Arc<Kept>, metrics: &Arc<Metrics>) -> Surroundings {
+    Surroundings {
+        audit: Arc::clone(kept) as Arc<dyn AuditSink>,
+        metrics: Arc::clone(metrics),
+        clock: Arc::new(FixedClock(UnixTime(1_764_000_000))),
+    }
+}
+
 pub(crate) fn fixture(limits: Limits) -> Fixture {
     let kept = Arc::new(Kept::default());
     let metrics = Arc::new(Metrics::default());
-    let surroundings = Surroundings {
-        audit: Arc::clone(&kept) as Arc<dyn AuditSink>,
-        metrics: Arc::clone(&metrics),
-        clock: Arc::new(FixedClock(UnixTime(1_764_000_000))),
-    };
+    let surroundings = surroundings(&kept, &metrics);
     let service = Service::new(Arc::new(ByPath::default()), surroundings, limits);
     Fixture { kept, metrics, service }
 }

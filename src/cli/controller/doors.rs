@@ -8,11 +8,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cluster::review::Reviewer;
-use crate::delivery::door::Door;
+use crate::delivery::door::{Door, SUBSCRIBERS};
 use crate::delivery::server::Delivery;
 
 use super::super::UsageError;
 use super::super::args::ControllerArgs;
+use super::super::descriptors;
 use super::super::ports::{Serving, announce, bind};
 use super::certificate::Given;
 use super::status::Status;
@@ -66,6 +67,7 @@ impl Doors {
         let (ready, readiness) = watch::channel(false);
         let mut catalogue = status.catalogue.clone();
         let delivery = Delivery::new(catalogue.clone(), Arc::new(judge), (Arc::clone(&parts.roster), stop.clone()));
+        let connections = descriptors::connections(SUBSCRIBERS, 1);
         let certificate = given.run(&parts.client, (&stop, &self.tasks));
         let (closing, shown) = (stop.clone(), self.shown.clone());
         self.serving.spawn(async move {
@@ -73,7 +75,8 @@ impl Doors {
                 certificate = certificate => certificate,
                 () = closing.cancelled() => return Ok(()),
             };
-            let door = Door::new(listener, certificate.as_ref()).map_err(|fault| fault.to_string())?;
+            let door =
+                Door::new(listener, certificate.as_ref()).map_err(|fault| fault.to_string())?.keeping(connections);
             shown.send_replace(true);
             let serving = door.serve(delivery, (readiness, closing));
             let telling = async {

@@ -1,5 +1,6 @@
 //! The ports: one server for each `--listen` and `--listen-http`, and the admin port.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +14,14 @@ use crate::envoy::server::{Server, Settings, Signals};
 use crate::envoy::service::Limits;
 use crate::forward_auth::server::{Server as HttpServer, Settings as HttpSettings};
 use crate::listen::Listen;
+use crate::listen::gate::Bounds;
+use crate::listen::http1::Terms;
 use crate::listen::peers::Peers;
+use crate::listen::places::Places;
 
 use super::super::UsageError;
 use super::super::args::ServeArgs;
+use super::super::descriptors;
 use super::super::ports::{announce, bind, taken};
 use super::parts::Parts;
 use super::status::Status;
@@ -31,7 +36,9 @@ pub(super) struct Doors {
 impl Doors {
     /// Binds all ports.
     pub(super) async fn bind(args: &ServeArgs) -> Result<Self, UsageError> {
+        let bounds = bounds(args);
         let settings = Settings {
+            bounds,
             drain_delay: Duration::from_secs(args.drain_delay),
             drain_deadline: Duration::from_secs(args.drain_timeout),
             ..Settings::default()
@@ -41,9 +48,17 @@ impl Doors {
             let bound = Server::bind(listen, settings).await;
             servers.push(bound.map_err(|error| taken(("--listen", listen), &error))?);
         }
-        let asked = asked(args).await?;
+        let asked = asked(args, bounds).await?;
         let admin = bind("--admin", args.admin).await?;
         Ok(Self { servers, asked, admin })
+    }
+
+    /// The places of each port, by its address.
+    pub(super) fn places(&self) -> Vec<(String, Arc<Places>)> {
+        let checked = self.servers.iter().map(|server| (server.address(), server.places()));
+        let asked = self.asked.iter().map(|server| (server.address(), server.places()));
+        let name = |address: io::Result<Listen>| address.map_or_else(|error| error.to_string(), |at| at.to_string());
+        checked.chain(asked).map(|(address, places)| (name(address), Arc::clone(places))).collect()
     }
 
     /// Answers on all of them. `ready` tells the servers when there are policies.
@@ -67,8 +82,14 @@ impl Doors {
     }
 }
 
+fn bounds(args: &ServeArgs) -> Bounds {
+    let wanted = usize::try_from(args.max_connections).unwrap_or(usize::MAX);
+    let listeners = args.listen.len().saturating_add(args.listen_http.len());
+    Bounds { connections: descriptors::connections(wanted, listeners), ..Bounds::default() }
+}
+
 /// Binds the ports for proxies that ask over HTTP.
-async fn asked(args: &ServeArgs) -> Result<Vec<HttpServer>, UsageError> {
+async fn asked(args: &ServeArgs, bounds: Bounds) -> Result<Vec<HttpServer>, UsageError> {
     let peers = Peers::new(args.http_peers.clone());
     let mut servers = Vec::new();
     for ask in &args.listen_http {
@@ -81,6 +102,8 @@ async fn asked(args: &ServeArgs) -> Result<Vec<HttpServer>, UsageError> {
         let settings = HttpSettings {
             dialect: ask.dialect,
             peers: peers.clone(),
+            bounds,
+            head: Terms::default().head,
             patience: Limits::default().patience,
             drain_delay: Duration::from_secs(args.drain_delay),
             drain_deadline: Duration::from_secs(args.drain_timeout),

@@ -64,7 +64,7 @@ impl Running {
         let source = Source::new(args, &settings).await?;
         let parts = Parts::new(args)?;
         let doors = Doors::bind(args).await?;
-        let status = Arc::new(Status::new(Arc::clone(&parts.authorizer), Arc::clone(&parts.keys)));
+        let status = Arc::new(Status::new(Arc::clone(&parts.authorizer), Arc::clone(&parts.keys), doors.places()));
         let (publisher, ready) = Publisher::new(settings, Arc::clone(&status));
         let open = doors.open((&parts, Arc::clone(&status)), ready);
         let stop = CancellationToken::new();

@@ -23,7 +23,8 @@ use crate::admin::{Condition, Inspect};
 use crate::authorize::Authorizer;
 use crate::authorize::world::World;
 use crate::entra::{KeyStore, SourceStatus};
-use crate::metrics::{Gauges, KeyGauge};
+use crate::listen::places::Places;
+use crate::metrics::{Gauges, KeyGauge, ListenerGauge};
 use crate::token::Profile;
 
 use super::listing;
@@ -32,6 +33,7 @@ use super::listing;
 pub(super) struct Status {
     pub(super) authorizer: Arc<Authorizer>,
     pub(super) keys: Arc<KeyStore>,
+    listeners: Vec<(String, Arc<Places>)>,
     enforced: ArcSwapOption<Enforced>,
     problems: ArcSwap<Vec<String>>,
     supply: ArcSwapOption<Condition>,
@@ -56,10 +58,11 @@ impl Enforced {
 
 impl Status {
     /// A server without policies.
-    pub(super) fn new(authorizer: Arc<Authorizer>, keys: Arc<KeyStore>) -> Self {
+    pub(super) fn new(authorizer: Arc<Authorizer>, keys: Arc<KeyStore>, listeners: Vec<(String, Arc<Places>)>) -> Self {
         Self {
             authorizer,
             keys,
+            listeners,
             enforced: ArcSwapOption::empty(),
             problems: ArcSwap::default(),
             supply: ArcSwapOption::empty(),
@@ -153,12 +156,17 @@ impl Inspect for Status {
             keys: self.keys.status().iter().map(gauge).collect(),
             remembered_tokens: self.authorizer.remembered(),
             certificate: None,
+            listeners: self.listeners.iter().map(listener).collect(),
         }
     }
 
     fn snapshot(&self) -> Value {
         listing::listing(self.enforced.load().as_deref(), &self.problems.load())
     }
+}
+
+fn listener((listener, places): &(String, Arc<Places>)) -> ListenerGauge {
+    ListenerGauge { listener: listener.clone(), open: places.taken(), refused: places.refused() }
 }
 
 fn answered(source: &SourceStatus) -> bool {

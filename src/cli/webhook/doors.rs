@@ -7,9 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::desk::Desk;
 use crate::admission::server;
+use crate::listen::gate::Bounds;
 
 use super::super::UsageError;
 use super::super::args::WebhookArgs;
+use super::super::descriptors;
 use super::super::ports::{Serving, announce, bind};
 use super::certificates::Shown;
 use super::status::Status;
@@ -39,6 +41,8 @@ impl Doors {
     ) {
         let Some((reviews, admin)) = self.bound.take() else { return };
         let closing = stop.clone();
+        let most = Bounds::default();
+        let bounds = Bounds { connections: descriptors::connections(most.connections, 1), ..most };
         self.serving.spawn(async move {
             let certificate = tokio::select! {
                 found = shown.certificate.wait_for(Option::is_some) => found.ok().and_then(|found| found.clone()),
@@ -46,7 +50,7 @@ impl Doors {
             };
             let certificate = certificate.ok_or("there will be no certificate")?;
             let tls = certificate.acceptor(&[b"http/1.1"]).map_err(|fault| fault.to_string())?;
-            server::serve(reviews, (tls, server::router(desk)), closing).await;
+            server::serve(reviews, (tls, server::router(desk), bounds), closing).await;
             Ok(())
         });
         self.serving.admin(admin, (status, stop.clone()));
