@@ -10,8 +10,16 @@ use super::{Findings, Place, Rule};
 /// The header without which there is no decision. Over HTTP it is always sent.
 const NEEDED: &str = "authorization";
 /// Headers by which a client asks for another method or path: the authorizer refuses them where it sees them.
-const OVERRIDES: [&str; 5] =
-    ["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"];
+const OVERRIDES: [&str; 8] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-script-name",
+    "script_name",
+    "path_info",
+];
 /// Headers that tell upstreams who is there.
 const IDENTITY: [&str; 7] = [
     "x-entrance-decision",

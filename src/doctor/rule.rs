@@ -156,7 +156,7 @@ rules! {
     /// Headers that the authorizer needs are not sent to it.
     HeadersWithheld = ("headers-withheld", Error, "let the header reach the authorizer, or leave `allowed_headers` and `disallowed_headers` out");
     /// The authorizer does not see headers that ask for another method or path.
-    OverridesWithheld = ("overrides-withheld", Warning, "send `x-http-method-override`, `x-http-method`, `x-method-override`, `x-original-url` and `x-rewrite-url`, too: a server may believe them, and what the authorizer does not see it cannot refuse");
+    OverridesWithheld = ("overrides-withheld", Warning, "send `x-http-method-override`, `x-http-method`, `x-method-override`, `x-original-url`, `x-rewrite-url`, `x-script-name`, `script_name` and `path_info`, too: a server may believe them, and what the authorizer does not see it cannot refuse");
     /// Request bodies are sent to the authorizer.
     BodySent = ("body-sent", Note, "remove `with_request_body` unless the authorizer reads bodies: each request waits for its body, and larger ones are refused");
     /// The authorizer's cluster is not there.
