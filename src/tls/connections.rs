@@ -56,3 +56,38 @@ async fn accept(listener: TcpListener, (acceptor, gate): (TlsAcceptor, Gate), re
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::connections;
+    use crate::clock::UnixTime;
+    use crate::listen::gate::Bounds;
+    use crate::tls::Certificate;
+    use crate::tls::authority::{Lifetimes, next};
+    use std::time::Duration;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
+
+    /// Shorter than a handshake may take.
+    const SOON: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn a_handshake_takes_a_place() {
+        crate::token::install_crypto().unwrap();
+        let lifetimes = Lifetimes { authority: 30_000, certificate: 900 };
+        let kept = next(None, (&["127.0.0.1".to_owned()], lifetimes), UnixTime(1_800_000_000)).unwrap().unwrap();
+        let acceptor = Certificate::new(&kept.shown).unwrap().acceptor(&[]).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let _served = connections(listener, acceptor, Bounds { connections: 8, ..Bounds::default() });
+        let mut held = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+        // closed before that was noticed, or after
+        if let Ok(mut third) = TcpStream::connect(address).await {
+            assert!(matches!(timeout(SOON, third.read(&mut [0])).await.unwrap(), Ok(0) | Err(_)));
+        }
+        for stream in &mut held {
+            assert!(timeout(Duration::from_millis(50), stream.read(&mut [0])).await.is_err(), "closed");
+        }
+    }
+}
