@@ -180,6 +180,7 @@ fn by_rules() -> Vec<Ask> {
         Ask::new("/open", &user).to(&format!("orders.example.com, {MARK}@x")),
         Ask::new("/open", &user).method("get"),
         Ask::new("/open", &user).header("x-http-method-override", MARK),
+        Ask::new("/open", &user).header("x-original-url", MARK),
         Ask::new("/open", "").method("OPTIONS").header("origin", MARK).header("access-control-request-method", "GET"),
         Ask::new("/open", &bearer(&sign(&good("A2")))),
         Ask::new("/open", &user).named("entrance.dev/policy"),
