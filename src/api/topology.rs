@@ -162,7 +162,11 @@ impl Topology {
 
     /// What each of these targets comes to.
     pub(super) fn reach(&self, targets: &[Target]) -> Vec<Reached> {
-        targets.iter().map(|target| Reached { gates: self.gates(target), ..self.reached(target) }).collect()
+        let all = targets.iter().map(|target| (target, self.reached(target)));
+        let gated = |(target, reached): (&Target, Reached)| {
+            if reached.is_boundless { reached } else { Reached { gates: self.gates(target), ..reached } }
+        };
+        all.map(gated).collect()
     }
 
     /// The Gateways by which hosts of the target come, each once.
