@@ -67,7 +67,7 @@ async fn one_peer_leaves_descriptors_for_others_and_for_the_admin_port() {
     command.stdout(Stdio::null());
     let mut server = Server::of(command, "ext_authz").await;
     let lower = server.seen.iter().find(|line| line["open_files"].is_number()).unwrap();
-    assert_eq!((&lower["connections"], &lower["wanted"]), (&32.into(), &1024.into()), "{lower}");
+    assert_eq!((&lower["connections"], &lower["wanted"]), (&32.into(), &4096.into()), "{lower}");
     let http = server.seen.iter().find(|line| line["port"] == "forward_auth").unwrap();
     let http: SocketAddr = http["address"].as_str().unwrap().parse().unwrap();
     let Listen::Tcp(grpc) = server.listen else { panic!("not a port") };

@@ -46,13 +46,35 @@ impl Reply {
         }
     }
 
+    /// An answer over HTTP/2: its status in short, or as text behind the name of that (RFC 7541 §6.1, §6.2, appendices A and B).
+    fn of_http2(&self) -> String {
+        const SHORT: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
+        const CODED: [(&[u8], u16); 6] = [
+            (b"\x82\x68\x01", 401),
+            (b"\x83\x68\x0c\xff", 403),
+            (b"\x83\x68\x4f\xff", 429),
+            (b"\x82\x6c\x02", 502),
+            (b"\x83\x6c\x0c\xff", 503),
+            (b"\x83\x6c\x0d\x7f", 504),
+        ];
+        let status = match self.bytes.as_slice() {
+            [first @ 0x88..=0x8e, ..] => SHORT.get(usize::from(first & 7)).map(ToString::to_string),
+            [0x48 | 0x08 | 0x18, 3, text @ ..] => text.get(..3).map(|text| String::from_utf8_lossy(text).into_owned()),
+            [0x48 | 0x08 | 0x18, text @ ..] => {
+                CODED.iter().find(|(coded, _)| text.starts_with(coded)).map(|(_, status)| status.to_string())
+            }
+            _ => None,
+        };
+        status.map_or_else(|| "an answer over HTTP/2".to_owned(), |status| format!("{status} over HTTP/2"))
+    }
+
     fn holds(&self, wanted: &[u8]) -> bool {
         !wanted.is_empty() && self.bytes.windows(wanted.len()).any(|window| window.eq_ignore_ascii_case(wanted))
     }
 
     /// For people.
     pub(super) fn shown(&self) -> String {
-        let status = |status: &u16| if *status == 0 { "an answer over HTTP/2".to_owned() } else { status.to_string() };
+        let status = |status: &u16| if *status == 0 { self.of_http2() } else { status.to_string() };
         match &self.statuses[..] {
             [] => "no answer".to_owned(),
             statuses => format!("answered {}", statuses.iter().map(status).collect::<Vec<_>>().join(", ")),
@@ -72,6 +94,11 @@ mod tests {
         assert_eq!(all.each_ref().map(Reply::is_success), [true, true, false, false, false]);
         assert_eq!(all.each_ref().map(Reply::is_failure), [false, false, false, true, true]);
         assert!(coded.is_failure() && !coded.is_success());
+        let huffman = reply(&[0], b"\x48\x82\x6c\x02");
+        let shown =
+            [reply(&[0], &[0x8e]), coded, huffman, reply(&[0], &[0xff]), reply(&[403], b"")].map(|reply| reply.shown());
+        let over = ["500 over HTTP/2", "503 over HTTP/2", "502 over HTTP/2", "an answer over HTTP/2", "403"];
+        assert_eq!(shown, over.map(|said| format!("answered {said}")));
     }
 
     #[test]

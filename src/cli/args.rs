@@ -104,7 +104,7 @@ pub(super) struct ServeArgs {
     pub(super) http_peers: Vec<Network>,
     /// Keep at most this many connections on each port of `--listen` and `--listen-http`, a quarter of them from one address;
     /// fewer if the limit on open files is low.
-    #[arg(long, value_name = "COUNT", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(4..=1_000_000))]
+    #[arg(long, value_name = "COUNT", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(4..=1_000_000))]
     pub(super) max_connections: u32,
     /// Where to serve /livez, /readyz, /metrics and /debug/snapshot.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9901")]

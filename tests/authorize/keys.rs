@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::scene::{Scene, Sent, allow, answer, authority, authority_of, deny, own_key, token, unavailable};
 use crate::signer::TestKey;
-use crate::token_world::Draft;
+use crate::token_world::{Draft, KEY};
 
 const ORDERS: &str = "orders.example.com";
 
@@ -54,6 +54,9 @@ async fn an_unknown_key_is_no_fault_of_the_token_while_its_source_fails() {
     scene.shelf.put(authority(&own_key()));
     scene.shelf.fails.store(true, Ordering::SeqCst);
     assert_eq!(scene.answer(ORDERS, &token).await, allow(false));
+    // What is wrong with a token by a key that is known stays wrong.
+    scene.shelf.put(authority(&json!([TestKey::new(KEY.kid).jwk()])));
+    assert_eq!(scene.answer(ORDERS, &token).await, deny("signature_invalid"));
 }
 
 #[tokio::test]
