@@ -129,7 +129,7 @@ impl Scene {
         let hook = |name: &str, path: &str, rules: Value, more: Value| {
             let mut hook = json!({
                 "name": name, "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Fail",
-                "timeoutSeconds": 5, "clientConfig": {"url": self.url(path), "caBundle": bundle}, "rules": rules,
+                "timeoutSeconds": 30, "clientConfig": {"url": self.url(path), "caBundle": bundle}, "rules": rules,
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}},
             });
             hook.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
