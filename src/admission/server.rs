@@ -33,15 +33,6 @@ use super::review::{self, MAX_REVIEW, Request, Verdict};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Reviews that are read at once: each may take 8 MiB.
 const AT_ONCE: usize = 32;
-/// A request's head; the API server leaves connections open.
-const TERMS: Terms = Terms {
-    head: Duration::from_secs(10),
-    idle: Duration::from_secs(10),
-    farewell: Duration::from_secs(3),
-    lines: 100,
-    buffer: 64 * 1024,
-};
-
 #[derive(Clone)]
 struct Port {
     desk: Arc<Desk>,
@@ -115,14 +106,14 @@ pub async fn serve(
             Some(Ok(stream)) => {
                 let router = router.clone();
                 let answer = move |request| in_time(router.clone(), request);
-                tasks.spawn(http1::converse(stream, answer, (TERMS, stop.clone())));
+                tasks.spawn(http1::converse(stream, answer, (Terms::default(), stop.clone())));
             }
             Some(Err(error)) => tracing::warn!(code = "connection_lost", %error),
             None => break,
         }
     }
     tasks.close();
-    let (Ok(()) | Err(_)) = tokio::time::timeout(TERMS.farewell, tasks.wait()).await;
+    let (Ok(()) | Err(_)) = tokio::time::timeout(Terms::default().farewell, tasks.wait()).await;
 }
 
 async fn in_time(router: Router, request: hyper::Request<hyper::body::Incoming>) -> Result<Response, Infallible> {

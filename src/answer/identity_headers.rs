@@ -104,18 +104,20 @@ fn aliases(name: &str) -> Vec<String> {
     spellings
 }
 
+/// Whether a name begins like ours, in whatever spelling.
+#[must_use]
+pub fn is_ours(name: &[u8]) -> bool {
+    let Some(start) = name.get(..PREFIX.len()) else {
+        return false;
+    };
+    start.iter().zip(PREFIX).all(|(&given, &ours)| given.eq_ignore_ascii_case(&ours) || (given == b'_' && ours == b'-'))
+}
+
 /// Whether a header of the request poses as one of ours under a name that is not dealt with by setting or removing one
 /// of the seven names: Envoy compares names without case, so those spellings must not be removed once more.
 #[must_use]
 pub fn is_impostor(name: &[u8]) -> bool {
-    let Some(start) = name.get(..PREFIX.len()) else {
-        return false;
-    };
-    let reserved = start
-        .iter()
-        .zip(PREFIX)
-        .all(|(&given, &ours)| given.eq_ignore_ascii_case(&ours) || (given == b'_' && ours == b'-'));
-    reserved && !CALLER.iter().chain([&DECISION]).any(|ours| name.eq_ignore_ascii_case(ours.as_bytes()))
+    is_ours(name) && !CALLER.iter().chain([&DECISION]).any(|ours| name.eq_ignore_ascii_case(ours.as_bytes()))
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ impl Hosts {
         let mut touched = std::mem::take(&mut self.touched);
         let wide = |host: &HostPattern| matches!(host, HostPattern::Wildcard(_));
         if matches!(self.scope, Scope::Gateway) && touched.iter().any(wide) {
-            let below = self.named.keys().filter(|host| owner::above(host).any(|pattern| touched.contains(&pattern)));
+            let below = self.named.keys().filter(|host| host.above().any(|pattern| touched.contains(&pattern)));
             let below: Vec<HostPattern> = below.cloned().collect();
             touched.extend(below);
         }

@@ -39,24 +39,15 @@ pub(super) struct First<'a> {
     pub(super) at: &'a HostPattern,
 }
 
-/// Wildcards above a host, the nearest first. That of everything is none: it takes a selector, and so no gateway.
-pub(super) fn above(host: &HostPattern) -> impl Iterator<Item = HostPattern> {
-    let name = match host {
-        HostPattern::Exact(name) | HostPattern::Wildcard(name) => &**name,
-        HostPattern::Any => "",
-    };
-    let parents = std::iter::successors(Some(name), |name| name.split_once('.').map(|(_, parent)| parent)).skip(1);
-    parents.map(|parent| HostPattern::Wildcard(parent.into()))
-}
-
 /// Who owns the host, if anybody names it.
 pub(super) fn of<'a>(host: &'a HostPattern, named: &'a Named, pins: &'a Pins) -> Option<Owner<'a>> {
     if let Some(namespace) = pinned(host, pins) {
         return Some(Owner { namespace, by: None });
     }
     let (at, here) = named.get_key_value(host)?;
+    // That of everything takes a selector, and so is at no gateway.
     let claims = || {
-        let above = above(host).filter_map(|pattern| named.get_key_value(&pattern));
+        let above = host.above().filter_map(|pattern| named.get_key_value(&pattern));
         let all = std::iter::once((at, here)).chain(above);
         all.flat_map(|(at, by)| by.iter().map(move |read| Claim { at, read }))
     };
@@ -95,6 +86,6 @@ fn pinned<'a>(host: &HostPattern, pins: &'a Pins) -> Option<&'a str> {
     if pins.is_empty() {
         return None;
     }
-    let pin = pins.get(host).or_else(|| above(host).find_map(|pattern| pins.get(&pattern)));
+    let pin = pins.get(host).or_else(|| host.above().find_map(|pattern| pins.get(&pattern)));
     pin.map(|namespace| &**namespace)
 }

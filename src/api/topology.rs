@@ -52,6 +52,11 @@ impl Reached {
         Self { problem: Some(problem.into()), ..Self::default() }
     }
 
+    /// The hosts of these gates.
+    fn by(gates: Vec<Gate>) -> Self {
+        Self { hosts: gates.iter().map(|gate| gate.host.clone()).collect(), gates, ..Self::default() }
+    }
+
     /// Whether a host of it is one of these.
     pub(super) fn meets(&self, hosts: &HostPattern) -> bool {
         self.hosts.iter().chain(&self.inside).any(|host| hosts.meet(host).is_some())
@@ -61,6 +66,7 @@ impl Reached {
     fn take(&mut self, other: Self, of: impl FnOnce(String) -> String) {
         self.hosts.extend(other.hosts);
         self.inside.extend(other.inside);
+        self.gates.extend(other.gates);
         if self.problem.is_none() {
             self.problem = other.problem.map(of);
         }
@@ -98,9 +104,6 @@ pub(super) struct Entry<'t> {
     port: Option<i64>,
     tls: Option<&'t str>,
 }
-
-/// A host that both cover, or why there is none.
-type Found = Result<BTreeSet<HostPattern>, String>;
 
 /// Routes, Gateways and Services, from one compilation to the next.
 #[derive(Default)]
@@ -151,8 +154,11 @@ impl Topology {
             let listeners = listeners.map(Vec::as_slice).unwrap_or_default();
             let taking = listeners.iter().filter(move |listener| listener.takes(id, parent));
             taking.filter_map(move |listener| {
-                let mut hosts = met((id, route), parent, std::slice::from_ref(listener)).ok()?;
-                hosts.retain(|host| !is_of_another(host, listener, listeners));
+                let hosts = common(route, listener);
+                if hosts.is_empty() {
+                    return None;
+                }
+                let hosts = hosts.into_iter().filter(|host| !is_of_another(host, listener, listeners)).collect();
                 let entry = Entry { port: listener.port, tls: listener.tls.then_some(&*listener.name) };
                 let (gateway, leads) = (gateway.clone()?, route.leads);
                 Some(Hanging { route: id, gateway, listener: &listener.name, entry, hosts, leads })
@@ -162,56 +168,7 @@ impl Topology {
 
     /// What each of these targets comes to.
     pub(super) fn reach(&self, targets: &[Target]) -> Vec<Reached> {
-        let all = targets.iter().map(|target| (target, self.reached(target)));
-        let gated = |(target, reached): (&Target, Reached)| {
-            if reached.is_boundless { reached } else { Reached { gates: self.gates(target), ..reached } }
-        };
-        all.map(gated).collect()
-    }
-
-    /// The Gateways by which hosts of the target come, each once.
-    fn gates(&self, target: &Target) -> Vec<Gate> {
-        let id = &target.object;
-        let mut gates = match id.kind {
-            Kind::Gateway => {
-                let hosts = self.of_gateway(target).hosts.into_iter();
-                hosts.map(|host| Gate { host, gateway: id.clone(), is_whole: true, is_sure: true }).collect()
-            }
-            Kind::Service => {
-                self.leading.get(id).into_iter().flatten().flat_map(|route| self.gates_of(route)).collect()
-            }
-            Kind::HttpRoute | Kind::GrpcRoute => self.gates_of(id),
-            Kind::EntraApplication
-            | Kind::AccessPolicy
-            | Kind::AccessGrant
-            | Kind::TokenRevocation
-            | Kind::ConfigMap
-            | Kind::ReferenceGrant
-            | Kind::SecurityPolicy => Vec::new(),
-        };
-        gates.sort();
-        gates.dedup();
-        gates
-    }
-
-    fn gates_of(&self, id: &ObjectId) -> Vec<Gate> {
-        let Some(Ok(route)) = self.routes.get(id) else { return Vec::new() };
-        let mut gates = Vec::new();
-        for parent in &route.parents {
-            let Some(gateway) = parent.gateway() else { continue };
-            let Some(Ok(listeners)) = self.gateways.get(&gateway) else { continue };
-            for listener in listeners.iter().filter(|listener| listener.takes(id, parent)) {
-                let is_sure = listener.namespace != Some(Whose::Labelled) || gateway.namespace == id.namespace;
-                let hosts = met((id, route), parent, std::slice::from_ref(listener)).unwrap_or_default();
-                gates.extend(hosts.into_iter().map(|host| Gate {
-                    host,
-                    gateway: gateway.clone(),
-                    is_whole: false,
-                    is_sure,
-                }));
-            }
-        }
-        gates
+        targets.iter().map(|target| self.reached(target)).collect()
     }
 
     fn reached(&self, target: &Target) -> Reached {
@@ -232,6 +189,8 @@ impl Topology {
             let problem = format!("which has more than {MOST_HOSTS} hosts; list those that you mean");
             reached = Reached { is_boundless: true, ..Reached::nothing(problem) };
         }
+        reached.gates.sort();
+        reached.gates.dedup();
         reached.problem = reached.problem.map(|why| format!("refers to {id}, {why}"));
         reached
     }
@@ -267,10 +226,7 @@ impl Topology {
     fn of_parent(&self, id: &ObjectId, (route, parent): (&Route, &Parent)) -> Reached {
         if let Some(gateway) = parent.gateway() {
             return match self.gateways.get(&gateway) {
-                Some(Ok(listeners)) => match met((id, route), parent, listeners) {
-                    Ok(hosts) => Reached { hosts, ..Reached::default() },
-                    Err(why) => Reached::nothing(why),
-                },
+                Some(Ok(listeners)) => on((id, route), (parent, &gateway), listeners),
                 Some(Err(why)) => Reached::nothing(format!("its parent {gateway} cannot be read: {why}")),
                 None => Reached::nothing(format!("its parent {gateway} is not there")),
             };
@@ -298,18 +254,22 @@ impl Topology {
         };
         let named =
             listeners.iter().filter(|listener| target.section.as_ref().is_none_or(|name| *name == listener.name));
-        let hosts: BTreeSet<HostPattern> = named.map(|listener| listener.hostname.clone()).collect();
-        match (&target.section, hosts.is_empty()) {
-            (_, false) => Reached { hosts, ..Reached::default() },
+        let gates: Vec<Gate> = named
+            .map(|listener| Gate {
+                host: listener.hostname.clone(),
+                gateway: id.clone(),
+                is_whole: true,
+                is_sure: true,
+            })
+            .collect();
+        match (&target.section, gates.is_empty()) {
+            (_, false) => Reached::by(gates),
             (Some(name), true) => Reached::nothing(format!("which has no HTTP listener `{name}`")),
             (None, true) => Reached::nothing("which has no HTTP listener"),
         }
     }
 
     fn of_service(&self, id: &ObjectId) -> Reached {
-        if !self.services.contains(id) {
-            return Reached::nothing(self.absent(id));
-        }
         let leading = self.leading.get(id).map(Vec::as_slice).unwrap_or_default();
         let mut all = Reached { is_unled: leading.is_empty(), ..names(id) };
         for route in leading {
@@ -321,22 +281,37 @@ impl Topology {
         if let Some(route) = self.unread.get(&id.namespace) {
             all.take(self.of_route(route), |why| format!("to which {route} may lead, {why}"));
         }
-        all
+        if self.services.contains(id) {
+            return all;
+        }
+        // What is listed beside it still comes by these Gateways.
+        Reached { gates: all.gates, ..Reached::nothing(self.absent(id)) }
     }
 }
 
-/// The hosts that the route and these listeners of its parent both cover.
-fn met((id, route): (&ObjectId, &Route), parent: &Parent, listeners: &[Listener]) -> Found {
-    let gateway = format!("Gateway {}/{}", parent.namespace, parent.name);
-    let taking: Vec<&Listener> = listeners.iter().filter(|listener| listener.takes(id, parent)).collect();
-    if taking.is_empty() {
-        return Err(format!("no HTTP listener of {gateway} takes it"));
+/// What a route comes to by the listeners of a parent.
+fn on((id, route): (&ObjectId, &Route), (parent, gateway): (&Parent, &ObjectId), listeners: &[Listener]) -> Reached {
+    let mut taking = listeners.iter().filter(|listener| listener.takes(id, parent)).peekable();
+    if taking.peek().is_none() {
+        return Reached::nothing(format!("no HTTP listener of {gateway} takes it"));
     }
+    let gates = taking.flat_map(|listener| {
+        let is_sure = listener.namespace != Some(Whose::Labelled) || gateway.namespace == id.namespace;
+        let gate = move |host| Gate { host, gateway: gateway.clone(), is_whole: false, is_sure };
+        common(route, listener).into_iter().map(gate)
+    });
+    let gates: Vec<Gate> = gates.collect();
+    if gates.is_empty() {
+        return Reached::nothing(format!("no host name of it is one of a listener of {gateway}"));
+    }
+    Reached::by(gates)
+}
+
+/// The hosts that a route and a listener both cover.
+fn common(route: &Route, listener: &Listener) -> BTreeSet<HostPattern> {
     let any = [HostPattern::Any];
     let names = if route.hostnames.is_empty() { &any[..] } else { &route.hostnames };
-    let pairs = taking.iter().flat_map(|listener| names.iter().filter_map(|name| name.meet(&listener.hostname)));
-    let hosts: BTreeSet<HostPattern> = pairs.cloned().collect();
-    if hosts.is_empty() { Err(format!("no host name of it is one of a listener of {gateway}")) } else { Ok(hosts) }
+    names.iter().filter_map(|name| name.meet(&listener.hostname)).cloned().collect()
 }
 
 /// Whether a route for this host is kept from the listener, because the host is the name of another one of the port.

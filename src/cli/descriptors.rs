@@ -12,8 +12,13 @@ const REST: usize = 64;
 /// A listener that kept fewer could not be used.
 const FEWEST: usize = 4;
 
+/// What the connections of each of so many listeners may take, if `wanted` of them are to be kept.
+pub(super) fn bounds(wanted: usize, listeners: usize) -> Bounds {
+    Bounds { connections: connections(wanted, listeners), ..Bounds::default() }
+}
+
 /// How many connections each of so many listeners may keep, out of `wanted`.
-pub(super) fn connections(wanted: usize, listeners: usize) -> usize {
+fn connections(wanted: usize, listeners: usize) -> usize {
     let limit = raised();
     let each = shared(limit, listeners).min(wanted);
     if each < wanted {

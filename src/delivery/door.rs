@@ -44,11 +44,10 @@ impl Door {
         Ok(Self { listener, tls, bounds: Bounds { connections: SUBSCRIBERS, ..Bounds::default() } })
     }
 
-    /// The same, for no more than so many connections over TLS.
+    /// The same with other bounds for connections over TLS.
     #[must_use]
-    pub fn keeping(mut self, connections: usize) -> Self {
-        self.bounds.connections = connections;
-        self
+    pub fn keeping(self, bounds: Bounds) -> Self {
+        Self { bounds, ..self }
     }
 
     /// Serves until told to stop. Healthy once `ready` says so.

@@ -36,6 +36,12 @@ pub(super) struct Config<'a> {
 }
 
 impl<'a> Config<'a> {
+    /// The configuration of a filter, as an `Any`: its own, or the one that a server has delivered.
+    pub(super) fn given(&self, filter: &Node<'a>) -> Option<Node<'a>> {
+        let delivered = self.filters.get(filter.text("name")).filter(|_| filter.field("config_discovery").is_some());
+        filter.field("typed_config").or_else(|| delivered?.field("typed_config"))
+    }
+
     /// Reads a bootstrap, or the answer of `/config_dump`.
     pub(super) fn read(document: &'a Value) -> Result<Self, Unfit> {
         let root = Node::root(document);

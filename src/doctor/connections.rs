@@ -20,23 +20,17 @@ pub(super) fn unseen(config: &Config<'_>, findings: &mut Findings) {
     }
 }
 
-/// The settings of a network filter and their type, also of one that a server has delivered.
-pub(super) fn settings<'a>(filter: &Node<'a>, config: &Config<'a>) -> Option<(&'a str, Node<'a>)> {
-    let delivered = config.filters.get(filter.text("name")).filter(|_| filter.field("config_discovery").is_some());
-    filter.typed("typed_config").or_else(|| delivered?.typed("typed_config"))
-}
-
 /// Looks at the network filters of a chain, the last of which has the connection.
 pub(super) fn examine(filters: &[Node<'_>], (config, place): (&Config<'_>, &Place), findings: &mut Findings) {
     for filter in filters {
-        if filter.field("config_discovery").is_some() && settings(filter, config).is_none() {
+        if filter.field("config_discovery").is_some() && config.given(filter).is_none() {
             let found = "the configuration of a network filter is not in the document";
             findings.add(Rule::UnseenFilter, (place, filter, "config_discovery"), found);
         }
     }
     let Some(last) = filters.last().filter(|_| !asks_about_connections(filters)) else { return };
     let at = (place, last, "");
-    match settings(last, config) {
+    match config.given(last).map(|any| any.unwrapped()) {
         Some(("HttpConnectionManager", _)) | None => {}
         Some(("TcpProxy", proxy)) => forwarded(&proxy, (config, at), findings),
         Some((kind, _)) if answers_itself(last, kind) => {}

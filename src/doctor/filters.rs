@@ -78,8 +78,7 @@ fn read<'a>(filters: &[Node<'a>], config: &Config<'a>) -> Vec<Filter<'a>> {
 impl<'a> Filter<'a> {
     fn read(node: &Node<'a>, config: &Config<'a>) -> Self {
         let name = node.text("name");
-        let delivered = config.filters.get(name).filter(|_| node.field("config_discovery").is_some());
-        let any = node.field("typed_config").or_else(|| delivered?.field("typed_config"));
+        let any = config.given(node);
         let is_unseen = any.is_none() && node.field("config_discovery").is_some();
         let behind = any.as_ref().and_then(matched::behind);
         let is_matched = behind.is_some();
@@ -239,12 +238,21 @@ fn before(filter: &Filter<'_>, place: &Place, findings: &mut Findings) {
             at,
             "health checks are answered to everybody; harmless if that is all they say",
         );
-    } else if filter.kind == "HTTPFault" && filter.config.field("abort").is_some() {
-        findings.add(Rule::CodeBefore, (place, &filter.config, "abort"), "requests are answered at random");
-    } else if let Some(doubt) = filter.doubts(Side::Before) {
+    } else if !aborts((filter.kind, &filter.config), place, findings)
+        && let Some(doubt) = filter.doubts(Side::Before)
+    {
         findings.add(Rule::CodeBefore, at, doubt);
     }
     writers::examine((filter.url, &filter.config), (Side::Before, place), findings);
+}
+
+/// Faults that are put in on purpose, before anybody is asked; whether there are any.
+fn aborts((kind, settings): (&str, &Node<'_>), place: &Place, findings: &mut Findings) -> bool {
+    let some = kind == "HTTPFault" && settings.field("abort").is_some();
+    if some {
+        findings.add(Rule::CodeBefore, (place, settings, "abort"), "requests are answered at random");
+    }
+    some
 }
 
 fn after(filter: &Filter<'_>, place: &Place, findings: &mut Findings) {
@@ -273,8 +281,8 @@ pub(super) fn overrides(node: &Node<'_>, (chain, place): (&Chain<'_>, &Place), f
         let any = any.field("config").filter(|_| any.unwrapped().0 == "FilterConfig").unwrap_or(any);
         let (kind, settings) = any.unwrapped();
         writers::examine((url(&any), &settings), (side, &place), findings);
-        if side == Side::Before && kind == "HTTPFault" && settings.field("abort").is_some() {
-            findings.add(Rule::CodeBefore, (&place, &settings, "abort"), "requests are answered at random");
+        if side == Side::Before {
+            aborts((kind, &settings), &place, findings);
         }
         let header = settings.text("host_rewrite_header");
         if kinds::family(url(&any)) == Some("dynamic_forward_proxy") && !header.is_empty() {

@@ -1,6 +1,9 @@
 //! Which headers travel with a question and its answer: what the authorizer gets to see, and what the client says of
 //! itself under the names by which the authorizer speaks.
 
+use crate::answer::identity_headers;
+use crate::policy::overrides;
+
 use super::condition::Standing;
 use super::filters::Filter;
 use super::matcher;
@@ -9,27 +12,11 @@ use super::{Findings, Place, Rule};
 
 /// The header without which there is no decision. Over HTTP it is always sent.
 const NEEDED: &str = "authorization";
-/// Headers by which a client asks for another method or path: the authorizer refuses them where it sees them.
-const OVERRIDES: [&str; 8] = [
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-    "x-original-url",
-    "x-rewrite-url",
-    "x-script-name",
-    "script_name",
-    "path_info",
-];
-/// Headers that tell upstreams who is there.
-const IDENTITY: [&str; 7] = [
-    "x-entrance-decision",
-    "x-entrance-tenant",
-    "x-entrance-subject",
-    "x-entrance-client",
-    "x-entrance-caller",
-    "x-entrance-roles",
-    "x-entrance-scopes",
-];
+
+/// The names under which the authorizer tells upstreams who is there.
+fn identity() -> impl Iterator<Item = &'static str> {
+    identity_headers::CALLER.into_iter().chain([identity_headers::DECISION])
+}
 
 /// Looks at the check that stands there.
 pub(super) fn examine<'a>(check: &Filter<'a>, standing: Standing<'_, 'a>, findings: &mut Findings) {
@@ -37,8 +24,7 @@ pub(super) fn examine<'a>(check: &Filter<'a>, standing: Standing<'_, 'a>, findin
     seen(&check.config, place, findings);
     if let Some(http) = check.config.field("http_service") {
         let allowed = http.at(&["authorization_response", "allowed_upstream_headers"]);
-        let is_told =
-            allowed.is_some_and(|list| IDENTITY.iter().all(|name| matcher::covers(&list, name) == Some(true)));
+        let is_told = allowed.is_some_and(|list| identity().all(|name| matcher::covers(&list, name) == Some(true)));
         replaced(&http, place, findings);
         if !is_told && !is_taken_away(standing) {
             let found = "what a client sends as `x-entrance-roles` reaches the upstream";
@@ -80,7 +66,7 @@ fn withheld((list, if_covered): (&Node<'_>, bool), (needed, place): (Option<&str
     if let Some(name) = needed.filter(is_withheld) {
         findings.add(Rule::HeadersWithheld, (place, list, ""), format!("`{name}` is {found}"));
     }
-    let overrides: Vec<&str> = OVERRIDES.into_iter().filter(is_withheld).collect();
+    let overrides: Vec<&str> = overrides::names().filter(is_withheld).collect();
     if !overrides.is_empty() {
         let found = format!("{found}: `{}`", overrides.join("`, `"));
         findings.add(Rule::OverridesWithheld, (place, list, ""), found);
@@ -96,6 +82,6 @@ fn is_taken_away((chain, before, routes, _): Standing<'_, '_>) -> bool {
     let mut mutations = chain.early_mutations.iter().cloned().chain(lists.flat_map(|list| list.items()));
     mutations.any(|mutation| {
         let matcher = mutation.at(&["remove_on_match", "key_matcher"]);
-        matcher.is_some_and(|matcher| IDENTITY.iter().all(|name| matcher::matches(&matcher, name) == Some(true)))
+        matcher.is_some_and(|matcher| identity().all(|name| matcher::matches(&matcher, name) == Some(true)))
     })
 }

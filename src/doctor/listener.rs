@@ -79,7 +79,7 @@ fn examine_chain(
 ) {
     let filters = chain.list("filters");
     for filter in &filters {
-        if let Some(("HttpConnectionManager", manager)) = connections::settings(filter, config) {
+        if let Some(("HttpConnectionManager", manager)) = config.given(filter).map(|any| any.unwrapped()) {
             examine_manager((&manager, is_certified(listener, chain)), (config, place), findings);
         }
     }

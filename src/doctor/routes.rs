@@ -1,11 +1,12 @@
 //! Routes: where the check is switched off, and where identity headers are handled by somebody else.
 
+use crate::answer::identity_headers;
+
 use super::cluster;
 use super::config::Config;
 use super::filters::{self, Chain, Filter};
 use super::node::Node;
 use super::tables::{self, Tables};
-use super::writers::is_identity;
 use super::{Findings, Place, Rule};
 
 /// What stands above a route.
@@ -59,7 +60,7 @@ fn called(route: &Node<'_>, at: usize) -> String {
 
 fn examine_route(route: &Node<'_>, (above, place): (&Above<'_, '_>, &Place), findings: &mut Findings) {
     for condition in route.field("match").iter().flat_map(|condition| condition.list("headers")) {
-        if is_identity(condition.text("name")) {
+        if identity_headers::is_ours(condition.text("name").as_bytes()) {
             let found = format!("chosen by `{}`, which is still the client's", condition.text("name"));
             findings.add(Rule::IdentityRoutes, (place, &condition, "name"), found);
         }
@@ -176,12 +177,12 @@ fn overrides(node: &Node<'_>, (above, place): (&Above<'_, '_>, &Place), findings
 fn headers(node: &Node<'_>, place: &Place, findings: &mut Findings) {
     for added in node.list("request_headers_to_add") {
         let name = added.field("header").map_or("", |header| header.text("key"));
-        if is_identity(name) {
+        if identity_headers::is_ours(name.as_bytes()) {
             findings.add(Rule::IdentityOverwritten, (place, &added, ""), format!("sets `{name}`"));
         }
     }
     for removed in node.list("request_headers_to_remove") {
-        if removed.value.as_str().is_some_and(is_identity) {
+        if removed.value.as_str().is_some_and(|name| identity_headers::is_ours(name.as_bytes())) {
             findings.add(Rule::IdentityOverwritten, (place, &removed, ""), format!("removes {}", removed.value));
         }
     }

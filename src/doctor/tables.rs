@@ -1,8 +1,6 @@
 //! Where the routes of a connection manager are written: in it, in a configuration that a server delivers, by scope, and in
 //! matcher trees.
 
-use serde_json::Value;
-
 use super::config::Config;
 use super::node::Node;
 
@@ -77,16 +75,8 @@ pub(super) fn routes<'a>(host: &Node<'a>) -> (Vec<Node<'a>>, Vec<Node<'a>>) {
             Some(("Route", route)) => routes.push(route),
             Some(("RouteList", list)) => routes.extend(list.list("routes")),
             Some((_, other)) => others.push(other),
-            None => open.extend(children(&node)),
+            None => open.extend(node.members().map(|(_, child)| child).chain(node.items())),
         }
     }
     (routes, others)
-}
-
-fn children<'a>(node: &Node<'a>) -> Vec<Node<'a>> {
-    match node.value {
-        Value::Array(_) => node.items().collect(),
-        Value::Object(_) => node.members().map(|(_, child)| child).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
-    }
 }

@@ -1,5 +1,7 @@
 //! Which headers of requests a filter writes, and what that means before the check and behind it.
 
+use crate::answer::identity_headers;
+
 use super::kinds;
 use super::node::Node;
 use super::{Findings, Place, Rule};
@@ -24,17 +26,12 @@ pub(super) fn examine((url, settings): (&str, &Node<'_>), (side, place): (Side, 
     let family = kinds::family(url).unwrap_or_default();
     for Change { name, sets, at } in changes(family, settings) {
         let found = format!("{} `{name}`", if sets { "sets" } else { "removes" });
-        if is_identity(name) {
+        if identity_headers::is_ours(name.as_bytes()) {
             findings.add(Rule::IdentityOverwritten, (place, &at, ""), found);
         } else if side == Side::Before && sets && name.eq_ignore_ascii_case("authorization") {
             findings.add(Rule::CredentialsBefore, (place, &at, ""), found);
         }
     }
-}
-
-/// Whether a header says who is there, in whatever spelling.
-pub(super) fn is_identity(name: &str) -> bool {
-    name.to_ascii_lowercase().replace('_', "-").starts_with("x-entrance-")
 }
 
 fn changes<'a>(family: &str, settings: &Node<'a>) -> Vec<Change<'a>> {

@@ -55,8 +55,12 @@ impl<'a> Host<'a> {
 
     /// What wildcards of this host end with, longest first: `a.b.c` gives `b.c`, `c`.
     pub fn parents(&self) -> impl Iterator<Item = &str> {
-        std::iter::successors(Some(&*self.0), |host| host.split_once('.').map(|(_, parent)| parent)).skip(1)
+        parents(&self.0)
     }
+}
+
+fn parents(name: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(name), |name| name.split_once('.').map(|(_, parent)| parent)).skip(1)
 }
 
 fn without_port(text: &str) -> Result<&str, HostFault> {
@@ -127,6 +131,15 @@ impl HostPattern {
             return Some(other);
         }
         other.covers(self).then_some(self)
+    }
+
+    /// Wildcards above this one, the nearest first; `*` is not among them.
+    pub fn above(&self) -> impl Iterator<Item = Self> {
+        let name = match self {
+            Self::Exact(name) | Self::Wildcard(name) => &**name,
+            Self::Any => "",
+        };
+        parents(name).map(|parent| Self::Wildcard(parent.into()))
     }
 
     /// Whether every host of `other` is one of this.

@@ -6,15 +6,20 @@
 use crate::request::Request;
 
 /// Headers by which frameworks take another method.
-const METHODS: [&[u8]; 3] = [b"x-http-method-override", b"x-http-method", b"x-method-override"];
+const METHODS: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 /// Headers by which servers take another path: IIS and its kin, and frameworks that were made to run behind it.
-const PATHS: [&[u8]; 2] = [b"x-original-url", b"x-rewrite-url"];
+const PATHS: [&str; 2] = ["x-original-url", "x-rewrite-url"];
 /// Headers by which servers take a prefix off the path before they look for a handler, or the path itself: variables of
 /// WSGI and CGI, which gunicorn takes from peers that it trusts, and the convention that applications keep by themselves.
 /// No value of them agrees with a request: a prefix leads to the rest of the path, and an empty one takes the place of that
 /// which the server was given. `X-Forwarded-Prefix` is none of them: those who read it put it before the links that they
 /// write, and choose the handler by the path as it came; and proxies send it that take a prefix off themselves.
-const ROOTS: [&[u8]; 3] = [b"script-name", b"x-script-name", b"path-info"];
+const ROOTS: [&str; 3] = ["x-script-name", "script_name", "path_info"];
+
+/// All of them, as those who believe them spell them.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    METHODS.into_iter().chain(PATHS).chain(ROOTS)
+}
 
 /// What the headers of a request ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +37,7 @@ impl Overrides {
         let path = request.target.split(|byte| *byte == b'?').next().unwrap_or_default();
         let mut found = Self::default();
         request.headers.each(&mut |name, value| {
-            let is_one = |known: &[&[u8]]| known.iter().any(|known| same(name, known));
+            let is_one = |known: &[&str]| known.iter().any(|known| same(name, known.as_bytes()));
             found.method |= is_one(&METHODS);
             found.path |= is_one(&PATHS) && value != request.target && value != path;
             found.path |= is_one(&ROOTS);
@@ -43,5 +48,5 @@ impl Overrides {
 
 fn same(name: &[u8], known: &[u8]) -> bool {
     let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    name.len() == known.len() && name.iter().zip(known).all(|(byte, wanted)| fold(*byte) == *wanted)
+    name.len() == known.len() && name.iter().zip(known).all(|(byte, wanted)| fold(*byte) == fold(*wanted))
 }

@@ -67,7 +67,7 @@ impl Doors {
         let (ready, readiness) = watch::channel(false);
         let mut catalogue = status.catalogue.clone();
         let delivery = Delivery::new(catalogue.clone(), Arc::new(judge), (Arc::clone(&parts.roster), stop.clone()));
-        let connections = descriptors::connections(SUBSCRIBERS, 1);
+        let bounds = descriptors::bounds(SUBSCRIBERS, 1);
         let certificate = given.run(&parts.client, (&stop, &self.tasks));
         let (closing, shown) = (stop.clone(), self.shown.clone());
         self.serving.spawn(async move {
@@ -75,8 +75,7 @@ impl Doors {
                 certificate = certificate => certificate,
                 () = closing.cancelled() => return Ok(()),
             };
-            let door =
-                Door::new(listener, certificate.as_ref()).map_err(|fault| fault.to_string())?.keeping(connections);
+            let door = Door::new(listener, certificate.as_ref()).map_err(|fault| fault.to_string())?.keeping(bounds);
             shown.send_replace(true);
             let serving = door.serve(delivery, (readiness, closing));
             let telling = async {

@@ -85,7 +85,7 @@ impl Doors {
 fn bounds(args: &ServeArgs) -> Bounds {
     let wanted = usize::try_from(args.max_connections).unwrap_or(usize::MAX);
     let listeners = args.listen.len().saturating_add(args.listen_http.len());
-    Bounds { connections: descriptors::connections(wanted, listeners), ..Bounds::default() }
+    descriptors::bounds(wanted, listeners)
 }
 
 /// Binds the ports for proxies that ask over HTTP.

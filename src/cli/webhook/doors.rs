@@ -41,8 +41,7 @@ impl Doors {
     ) {
         let Some((reviews, admin)) = self.bound.take() else { return };
         let closing = stop.clone();
-        let most = Bounds::default();
-        let bounds = Bounds { connections: descriptors::connections(most.connections, 1), ..most };
+        let bounds = descriptors::bounds(Bounds::default().connections, 1);
         self.serving.spawn(async move {
             let certificate = tokio::select! {
                 found = shown.certificate.wait_for(Option::is_some) => found.ok().and_then(|found| found.clone()),
