@@ -18,8 +18,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use entrance::api::compile::{Compiler, Settings};
+use entrance::api::compile::Compiler;
 use entrance::api::object::{Object, Resources};
+use entrance::api::settings::Settings;
 use entrance::authorize::Authorizer;
 use entrance::authorize::ports::{Decide as _, Keys, Outcome};
 use entrance::authorize::world::World;

@@ -11,9 +11,10 @@ mod attached_world;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use entrance::api::compile::{Compiled, Compiler, Scope, Settings};
+use entrance::api::compile::{Compiled, Compiler};
 use entrance::api::fault::About;
 use entrance::api::object::{Object, Resources};
+use entrance::api::settings::{Scope, Settings};
 use proptest::prelude::{ProptestConfig, any};
 use proptest::{collection, prop_assert, prop_assert_eq, proptest};
 use serde_json::{Value, json};

@@ -13,8 +13,9 @@ mod rules;
 
 use std::collections::BTreeMap;
 
-use entrance::api::compile::{Compiled, Compiler, Scope, Settings};
+use entrance::api::compile::{Compiled, Compiler};
 use entrance::api::object::{Object, Resources};
+use entrance::api::settings::{Scope, Settings};
 use entrance::policy::host::HostPattern;
 use entrance::token::jwks;
 use serde_json::{Value, json};

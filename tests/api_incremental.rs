@@ -9,9 +9,10 @@ mod attached_world;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use entrance::api::compile::{Compiled, Compiler, Scope, Settings};
+use entrance::api::compile::{Compiled, Compiler};
 use entrance::api::fault::About;
 use entrance::api::object::{Kind, Object, ObjectId, Resources};
+use entrance::api::settings::{Scope, Settings};
 use entrance::policy::host::HostPattern;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::sample::select;

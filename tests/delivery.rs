@@ -8,7 +8,7 @@ mod scene;
 use std::sync::Arc;
 use std::time::Duration;
 
-use entrance::api::compile::Scope;
+use entrance::api::settings::Scope;
 use entrance::clock::{Stopwatch, SystemClock};
 use entrance::delivery::client::{Delivered, Options, Subscriber};
 use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;

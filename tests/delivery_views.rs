@@ -9,8 +9,9 @@ mod attached_world;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use entrance::api::compile::{Compiler, Scope, Settings};
+use entrance::api::compile::Compiler;
 use entrance::api::object::{Kind, Object, Resources};
+use entrance::api::settings::{Scope, Settings};
 use entrance::delivery::view::{Audience, Catalogue};
 use entrance::delivery::wire::{self, Received};
 use proptest::{collection, prop_assert_eq, prop_oneof, proptest};

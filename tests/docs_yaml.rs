@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use entrance::api::compile::{Compiler, Settings};
+use entrance::api::compile::Compiler;
 use entrance::api::object::{Object, Resources};
+use entrance::api::settings::Settings;
 use entrance::files::yaml;
 use serde_json::{Map, Value};
 

@@ -140,8 +140,8 @@ fn matched(check: Value) -> Value {
 
 fn described(finding: &Finding) -> String {
     let steps = finding.path.steps().iter().map(|step| match step {
-        entrance::api::fault::Step::Field(name) => name.to_string(),
-        entrance::api::fault::Step::Index(at) => at.to_string(),
+        entrance::api::field_path::Step::Field(name) => name.to_string(),
+        entrance::api::field_path::Step::Index(at) => at.to_string(),
     });
     format!("{} /{}", finding.rule.id(), steps.collect::<Vec<_>>().join("/"))
 }

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use entrance::api::fault::FieldPath;
+use entrance::api::field_path::FieldPath;
 use entrance::files::yaml::{self, Document};
 use proptest::prelude::*;
 use serde_json::{Map, Value};

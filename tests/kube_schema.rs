@@ -18,10 +18,11 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use entrance::api::compile::{Compiler, Settings};
+use entrance::api::compile::Compiler;
 use entrance::api::fault::About;
 use entrance::api::object::{Object, Resources};
 use entrance::api::schema::definitions;
+use entrance::api::settings::Settings;
 use entrance::files::yaml;
 use kube::Client;
 use serde_json::Value;

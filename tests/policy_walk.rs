@@ -9,8 +9,9 @@ mod rules;
 
 use std::sync::Arc;
 
-use entrance::api::compile::{Compiled, Compiler, Settings};
+use entrance::api::compile::{Compiled, Compiler};
 use entrance::api::object::Object;
+use entrance::api::settings::Settings;
 use entrance::policy::rules::{Access, GroupOverage, Methods, Mode, Policy, PolicyId, Preflight, Route, Seniority};
 use entrance::policy::table::HostTable;
 use entrance::policy::template::PathTemplate;

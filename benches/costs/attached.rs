@@ -3,7 +3,8 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion};
-use entrance::api::compile::{Compiler, Settings};
+use entrance::api::compile::Compiler;
+use entrance::api::settings::Settings;
 use serde_json::{Value, json};
 
 use crate::resources::{Size, application, policy};

@@ -5,7 +5,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion};
-use entrance::api::compile::{Compiler, Settings};
+use entrance::api::compile::Compiler;
+use entrance::api::settings::Settings;
 
 use crate::resources::{Size, policy};
 use crate::token::Minter;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use entrance::api::compile::{Compiled, Compiler, Settings};
+use entrance::api::compile::{Compiled, Compiler};
 use entrance::api::object::{Object, Resources};
+use entrance::api::settings::Settings;
 use entrance::authorize::Authorizer;
 use entrance::authorize::ports::{AuditSink, Keys, Record};
 use entrance::authorize::world::World;

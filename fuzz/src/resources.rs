@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
-use entrance::api::compile::{Compiled, Compiler, Settings};
-use entrance::api::fault::{About, Fault, Step};
+use entrance::api::compile::{Compiled, Compiler};
+use entrance::api::fault::{About, Fault};
+use entrance::api::field_path::Step;
 use entrance::api::object::{Kind, Object, Resources};
+use entrance::api::settings::Settings;
 use entrance::api::target;
 use entrance::authorize::Authorizer;
 use entrance::authorize::ports::Decide;

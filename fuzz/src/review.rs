@@ -7,8 +7,8 @@ use entrance::admission::inject::sidecar::Sidecar;
 use entrance::admission::inject::{self, Ground, NAME, Version};
 use entrance::admission::review::{Change, Operation, Request, Verdict, read};
 use entrance::admission::validate::Judge;
-use entrance::api::compile::Settings;
 use entrance::api::object::{Kind, Resources};
+use entrance::api::settings::Settings;
 use entrance::clock::UnixTime;
 use serde_json::{Map, Value, json};
 

@@ -1,6 +1,6 @@
 //! `yaml`: any bytes as a policy file. What is read means the same once more as JSON, and everything has a place in it.
 
-use entrance::api::fault::FieldPath;
+use entrance::api::field_path::FieldPath;
 use entrance::files::yaml::{Document, Problem, parse, parse_with_aliases};
 use serde_json::Value;
 

@@ -12,10 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
-use crate::api::compile::{Compiled, Compiler, Scope, Settings};
-use crate::api::fault::{About, Fault, FieldPath};
+use crate::api::compile::{Compiled, Compiler};
+use crate::api::fault::{About, Fault};
+use crate::api::field_path::FieldPath;
 use crate::api::lint;
 use crate::api::object::{GROUP, Kind, Object, ObjectId, Resources, VERSION};
+use crate::api::settings::{Scope, Settings};
 
 use super::review::{Operation, Refusal, Request, Verdict};
 

@@ -12,9 +12,8 @@ use std::ops::RangeInclusive;
 use crate::policy::host::HostPattern;
 use crate::policy::rules::Poison;
 
-use super::fault::FieldPath;
+use super::field_path::FieldPath;
 use super::object::ObjectId;
-use super::policy::poison;
 use super::read::Node;
 use super::topology::{Gate, Reached};
 
@@ -74,7 +73,7 @@ pub(super) fn read(spec: &Node<'_, '_>, reached: Option<&[Reached]>, has_selecto
         // Whoever asks for what the targets come to reads them aside: here their faults are told.
         let (Some(_) | None) = super::target::read(spec, targets.faults().object());
     }
-    let poison = poison(spec.faults(), before);
+    let poison = spec.faults().poison_after(before);
     let claims = match reached {
         // A list beside broken targets is closed with the namespace: it must not fall to others.
         None => Claims { hosts: listed.unwrap_or_default(), ..Claims::default() },

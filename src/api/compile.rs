@@ -1,19 +1,19 @@
 //! The one compiler: from a set of resources to what is enforced, and what is wrong with them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
 use crate::identity::ApplicationId;
 use crate::policy::grant::Grant;
-use crate::policy::host::HostPattern;
 use crate::policy::snapshot::Snapshot;
 use crate::token::revocation::Revocations;
 use crate::token::{KeySet, Profile};
 
 use super::application::{self, Application, KeySets};
-use super::fault::{About, Fault, Faults, FieldPath};
+use super::fault::{About, Fault, Faults};
+use super::field_path::FieldPath;
 use super::grant::{self, ReadGrant};
 use super::guard::Guards;
 use super::hosts::Hosts;
@@ -23,34 +23,9 @@ use super::policy::{self, ReadPolicy, Reference};
 use super::read::Node;
 use super::reference;
 use super::revocation::{self, ReadRevocation, Revocation, Spoiled};
+use super::settings::Settings;
 use super::target::{self, Target};
 use super::topology::{Reached, Topology};
-
-/// For whom is compiled, and by which rules of the installation.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// Who enforces.
-    pub scope: Scope,
-    /// Hosts that the installer gave to a namespace, whoever named them first.
-    pub pins: BTreeMap<HostPattern, Arc<str>>,
-    /// Keys to use instead of those that the applications name: no network is needed then.
-    pub keys: Option<KeySet>,
-}
-
-/// Who enforces.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Scope {
-    /// A shared gateway: all policies without a selector.
-    #[default]
-    Gateway,
-    /// The sidecar of one workload: policies of its namespace, those with a selector if they match its labels.
-    Workload {
-        /// The namespace.
-        namespace: Arc<str>,
-        /// The pod's labels.
-        labels: BTreeMap<String, String>,
-    },
-}
 
 /// What came of a set of resources.
 #[derive(Debug)]

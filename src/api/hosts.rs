@@ -13,12 +13,13 @@ use crate::policy::rules::{Mode, Poison, Policy, PolicyId};
 use crate::policy::snapshot::{Change, Snapshot};
 use crate::policy::table::{HostTable, TANGLED};
 
-use super::compile::{Scope, Settings};
-use super::fault::{About, Fault, FieldPath};
+use super::fault::{About, Fault};
+use super::field_path::FieldPath;
 use super::object::{Kind, ObjectId};
 use super::owner::{self, Named, Owner, Pins};
 use super::policy::ReadPolicy;
 use super::scopes::Scopes;
+use super::settings::{Scope, Settings};
 
 /// The hosts and what stands on each, from one compilation to the next: whoever comes or leaves touches the hosts that it
 /// names and no others.

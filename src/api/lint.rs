@@ -11,7 +11,8 @@ use crate::policy::table::HostTable;
 
 use super::application::{self, Application, KeySets};
 use super::compile::Compiled;
-use super::fault::{Faults, FieldPath};
+use super::fault::Faults;
+use super::field_path::FieldPath;
 use super::grant;
 use super::object::{Kind, Object, ObjectId, Resources};
 use super::read::Node;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::fault::FieldPath;
+use super::field_path::FieldPath;
 
 /// The API group of our resources.
 pub const GROUP: &str = "entrance.dev";

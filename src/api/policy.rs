@@ -100,7 +100,7 @@ pub(super) fn read(object: &Object, reference: &Reference<'_>, faults: Faults<'_
     let _is_object = spec.object(&FIELDS);
     let whole = Whole::read(&spec);
     // What is wrong up to here concerns the policy as a whole, except a reference that does not resolve.
-    let poison = poison(&faults, outside);
+    let poison = faults.poison_after(outside);
     unresolved(&spec, reference);
     let claims = claim::read(&spec, reference.reached, whole.selector.is_some());
     let before = faults.count();
@@ -125,13 +125,8 @@ pub(super) fn read(object: &Object, reference: &Reference<'_>, faults: Faults<'_
     ReadPolicy { policy, target, is_abroad, claims, selector, faults: faults.into_vec() }
 }
 
-/// The first fault after so many others, as the reason to deny.
-pub(super) fn poison(faults: &Faults<'_>, count: usize) -> Option<Poison> {
-    faults.first_after(count).map(|fault| Poison(format!("{}: {}", fault.path, fault.problem).into()))
-}
-
 fn poison_after(faults: &Faults<'_>, count: usize) -> Poison {
-    poison(faults, count).unwrap_or_else(|| Poison("is broken".into()))
+    faults.poison_after(count).unwrap_or_else(|| Poison("is broken".into()))
 }
 
 /// What says how a policy works.
@@ -188,9 +183,9 @@ fn unresolved(spec: &Node<'_, '_>, reference: &Reference<'_>) {
 fn routes(spec: &Node<'_, '_>, application: Option<&Application>) -> (Vec<Arc<Route>>, Option<Poison>) {
     let (node, before) = (spec.field("routes"), spec.faults().count());
     if !node.need("list the routes, or write `routes: []` to deny everything") {
-        return (Vec::new(), poison(spec.faults(), before));
+        return (Vec::new(), spec.faults().poison_after(before));
     }
-    let Some(items) = node.list(&ROUTES) else { return (Vec::new(), poison(spec.faults(), before)) };
+    let Some(items) = node.list(&ROUTES) else { return (Vec::new(), spec.faults().poison_after(before)) };
     let lists = Lists { application, methods: RefCell::default(), entries: RefCell::default() };
     let (mut routes, mut spoiled) = (Routes::default(), None);
     for (at, item) in items.iter().enumerate() {
@@ -198,7 +193,7 @@ fn routes(spec: &Node<'_, '_>, application: Option<&Application>) -> (Vec<Arc<Ro
         let before = spec.faults().count();
         match route(&item, &lists) {
             Some(route) => routes.add(route, &item),
-            None => spoiled = spoiled.or_else(|| poison(spec.faults(), before)),
+            None => spoiled = spoiled.or_else(|| spec.faults().poison_after(before)),
         }
     }
     (routes.all.into_iter().map(Arc::new).collect(), spoiled)
@@ -310,7 +305,7 @@ fn route<'v>(node: &Node<'v, '_>, lists: &Lists<'_, 'v>) -> Option<Route> {
     let name = name.unwrap_or_else(|| template.as_str());
     let methods = lists.methods(&node.field("methods"));
     let access = access(node, lists);
-    let access = poison(node.faults(), before).map_or(access, |poison| Some(Access::Poisoned(poison)));
+    let access = node.faults().poison_after(before).map_or(access, |poison| Some(Access::Poisoned(poison)));
     Some(Route {
         name: name.into(),
         methods: methods.unwrap_or(Methods::Unknown),

@@ -8,7 +8,8 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
-use super::fault::{Faults, FieldPath, Step};
+use super::fault::Faults;
+use super::field_path::{FieldPath, Step};
 
 /// Longest key of a label: a prefix of 253 characters, a slash, a name of 63.
 pub const LABEL_KEY: usize = 317;

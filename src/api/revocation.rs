@@ -12,7 +12,8 @@ use crate::token::Profile;
 use crate::token::revocation::{Revocations, Revoked};
 
 use super::application::{NAME, guid};
-use super::fault::{About, Fault, Faults, FieldPath};
+use super::fault::{About, Fault, Faults};
+use super::field_path::FieldPath;
 use super::memo::Memo;
 use super::object::{Kind, Object, ObjectId, Resources};
 use super::read::Node;

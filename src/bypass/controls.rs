@@ -6,8 +6,8 @@
 use super::Unfit;
 use super::arrivals::Arrival;
 use super::reply::Reply;
-use super::run::Settings;
 use super::script::Permitted;
+use super::settings::Settings;
 use super::trick::{Sent, Trick};
 
 /// How often a control is sent that the proxy answers with a failure: an upstream may close a connection in the moment in

@@ -29,6 +29,7 @@ pub mod judge;
 pub mod plan;
 pub mod run;
 pub mod script;
+pub mod settings;
 pub mod tokens;
 pub mod trick;
 

@@ -2,7 +2,7 @@
 
 use super::Unfit;
 use super::family::Family;
-use super::run::Settings;
+use super::settings::Settings;
 use super::trick::{Ground, Sent, Trick};
 use super::tricks;
 

@@ -7,16 +7,15 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::sleep;
 
-use super::arrivals::{Arrival, Source};
+use super::arrivals::Arrival;
 use super::controls::{Control, Place, TRIES, Witness};
-use super::door::{Door, Version};
-use super::family::Family;
-use super::judge::{self, Attempt, Meaning, Verdict};
+use super::door::Version;
+use super::judge::{self, Attempt, Verdict};
 use super::plan::{Lack, Versions};
 use super::reply::Reply;
 use super::script::{Filling, Permitted, permit};
-use super::tokens::Tokens;
-use super::trick::{Ground, Sent, Trick};
+use super::settings::Settings;
+use super::trick::{Sent, Trick};
 use super::{Unfit, controls, evidence, http1, http2};
 
 /// Between two looks at a report that should not change any more.
@@ -25,31 +24,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LOOKS: usize = 50;
 /// How often a control is looked for: upstreams write down a request before they answer it.
 const CONTROL_LOOKS: usize = 10;
-
-/// What is tested, and how.
-#[derive(Debug)]
-pub struct Settings {
-    /// The proxy.
-    pub target: Door,
-    /// Where the upstream tells what arrived.
-    pub report: Source,
-    /// What to aim at, and the name of the protected resource behind it.
-    pub grounds: Vec<(String, Ground)>,
-    /// The name of the open resource.
-    pub open: String,
-    /// What to send.
-    pub tokens: Tokens,
-    /// What arrivals and answers mean.
-    pub meaning: Meaning,
-    /// Which families to try; all if there are none.
-    pub families: Vec<Family>,
-    /// Whether to try HTTP/2 if the proxy speaks it.
-    pub http2: bool,
-    /// How long an answer is waited for.
-    pub patience: Duration,
-    /// How many connections are open at once.
-    pub at_once: usize,
-}
 
 impl Settings {
     /// Tries everything.

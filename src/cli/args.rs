@@ -58,15 +58,6 @@ pub(super) enum TokenCommand {
     Inspect(offline::InspectArgs),
 }
 
-/// How results are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// For people.
-    Text,
-    /// For machines.
-    Json,
-}
-
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("source").required(true).args(["policies", "kube", "controller"])))]
 pub(super) struct ServeArgs {

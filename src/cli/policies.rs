@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::api::compile::{Compiled, Compiler, Settings};
+use crate::api::compile::{Compiled, Compiler};
+use crate::api::settings::Settings;
 use crate::files::library::{FileProblem, Library};
 use crate::files::shelf::Shelf;
 

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
 use crate::authorize::ports::Outcome as Decided;
@@ -11,8 +12,16 @@ use crate::policy::explain::Step;
 use crate::reason::ReasonCode;
 
 use super::Outcome;
-use super::args::Format;
 use super::out::Out;
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
 
 /// The stage of the step that says what was decided.
 const CONCLUSION: &str = "decision";

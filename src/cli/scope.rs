@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::api::compile::{Scope, Settings};
+use crate::api::settings::{Scope, Settings};
 use crate::policy::host::HostPattern;
 use crate::token::KeySet;
 
@@ -50,7 +50,7 @@ fn pair<'t>(flag: &str, text: &'t str, form: &str) -> Result<(&'t str, &'t str),
 #[cfg(test)]
 mod tests {
     use super::settings;
-    use crate::api::compile::Scope;
+    use crate::api::settings::Scope;
     use crate::cli::args::ScopeArgs;
 
     fn args(pins: &[&str], namespace: Option<&str>, labels: &[&str]) -> ScopeArgs {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::api::compile::Settings;
 use crate::api::object::{Kind, ObjectId};
+use crate::api::settings::Settings;
 use crate::authorize::ports::Outcome as Decided;
 use crate::authorize::tokens::{NeedsKey, Patience, Presented, Tokens};
 use crate::clock::{Clock, FixedClock, UnixTime};

@@ -8,7 +8,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::{Map, Value, json};
 
-use crate::api::fault::{About, Fault, Step};
+use crate::api::fault::{About, Fault};
+use crate::api::field_path::Step;
 use crate::api::target::Target;
 use crate::clock::UnixTime;
 
@@ -176,7 +177,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{Ancestors, CONTROLLER, MOST};
-    use crate::api::fault::{About, Fault, FieldPath};
+    use crate::api::fault::{About, Fault};
+    use crate::api::field_path::FieldPath;
     use crate::api::object::{Kind, ObjectId};
     use crate::api::target::Target;
     use crate::clock::UnixTime;

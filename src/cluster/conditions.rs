@@ -246,7 +246,8 @@ pub fn until_change(seconds: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::{KeysKnown, Known, Phase, Planes, Timed, conditions, remaining, until_change};
-    use crate::api::fault::{About, Fault, FieldPath};
+    use crate::api::fault::{About, Fault};
+    use crate::api::field_path::FieldPath;
     use crate::api::object::{Kind, ObjectId};
     use crate::clock::UnixTime;
 

@@ -16,8 +16,8 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
 
-use crate::api::compile::Scope;
 use crate::api::object::Resources;
+use crate::api::settings::Scope;
 use crate::clock::{Clock, UnixTime, by_chance};
 use crate::token::cloud::loopback;
 

@@ -9,8 +9,8 @@ use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, Delt
 use envoy_types::pb::google::rpc::Status;
 use tonic::Code;
 
-use crate::api::compile::Scope;
 use crate::api::object::{Object, Resources};
+use crate::api::settings::Scope;
 
 use super::RESOURCE_TYPE;
 use super::wire::{self, Pins, Received, Unreadable};

@@ -38,7 +38,7 @@ mod writers;
 
 use serde_json::Value;
 
-use crate::api::fault::FieldPath;
+use crate::api::field_path::FieldPath;
 
 pub use rule::{Rule, Severity};
 

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::api::fault::FieldPath;
+use crate::api::field_path::FieldPath;
 
 /// A value and its place.
 #[derive(Clone, Debug)]

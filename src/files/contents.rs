@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::api::fault::FieldPath;
+use crate::api::field_path::FieldPath;
 use crate::api::object::{Object, Unidentified};
 
 use super::excerpt::shown;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use entrance::admission::review::{Request, Verdict};
 use entrance::admission::validate::Judge;
-use entrance::api::compile::Settings;
 use entrance::api::object::{Kind, Object, Resources};
+use entrance::api::settings::Settings;
 use serde_json::{Value, json};
 
 use super::{refused, request};

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use entrance::api::compile::{Compiler, Settings};
+use entrance::api::compile::Compiler;
 use entrance::api::fault::Fault;
+use entrance::api::settings::Settings;
 use entrance::authorize::Authorizer;
 use entrance::authorize::decision::Decision;
 use entrance::authorize::ports::{Decide as _, Keys, Outcome};

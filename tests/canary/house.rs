@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use entrance::admin::{self, Condition, Inspect};
-use entrance::api::compile::{Compiler, Settings};
+use entrance::api::compile::Compiler;
+use entrance::api::settings::Settings;
 use entrance::audit::output::{FileOutput, Output};
 use entrance::audit::{self, AuditThread};
 use entrance::authorize::Authorizer;

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use entrance::api::compile::{Compiler, Settings};
+use entrance::api::compile::Compiler;
+use entrance::api::settings::Settings;
 use entrance::cluster::document;
 use entrance::files::library::Library;
 use kube::api::{Api, DynamicObject, PostParams};

@@ -13,7 +13,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use entrance::api::compile::{Compiler, Scope, Settings};
+use entrance::api::compile::Compiler;
+use entrance::api::settings::{Scope, Settings};
 use entrance::authorize::Authorizer;
 use entrance::authorize::decision::Decision;
 use entrance::authorize::ports::{Decide as _, Keys, Outcome};

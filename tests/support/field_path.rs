@@ -1,6 +1,6 @@
 //! Field paths as they are printed, read back.
 
-use entrance::api::fault::FieldPath;
+use entrance::api::field_path::FieldPath;
 
 /// The path `text`: `spec.routes[0].path`. No name in it may hold a dot or a bracket.
 pub(crate) fn path(text: &str) -> FieldPath {

@@ -2,7 +2,8 @@
 //!
 //! Nobody keeps a list: an unknown field is a fault that tells which fields there are.
 
-use entrance::api::compile::{Compiler, Settings};
+use entrance::api::compile::Compiler;
+use entrance::api::settings::Settings;
 use serde_json::{Value, json};
 
 use crate::rules::{document, resources};

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Format, ScopeArgs};
-use crate::cli::report::Expected;
+use super::ScopeArgs;
+use crate::cli::report::{Expected, Format};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct CheckArgs {

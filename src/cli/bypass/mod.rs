@@ -11,7 +11,7 @@ use crate::bypass::door::Door;
 use crate::bypass::family::Family;
 use crate::bypass::judge::Meaning;
 use crate::bypass::plan::{Lack, Versions};
-use crate::bypass::run::Settings;
+use crate::bypass::settings::Settings;
 use crate::bypass::tokens::Tokens;
 use crate::bypass::trick::Ground;
 

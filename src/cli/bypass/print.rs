@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::bypass::family::Family;
 use crate::bypass::judge::{Breach, Counts, Finding, Verdict};
 use crate::bypass::plan::{self, Lack, Untried};
-use crate::bypass::run::Settings;
+use crate::bypass::settings::Settings;
 use crate::cli::args::FindingsFormat;
 use crate::cli::out::Out;
 

@@ -82,7 +82,8 @@ mod tests {
     use serde_json::json;
 
     use super::{Basis, Extent};
-    use crate::api::fault::{About, Fault, FieldPath};
+    use crate::api::fault::{About, Fault};
+    use crate::api::field_path::FieldPath;
     use crate::api::object::{Kind, Object, ObjectId, Resources};
     use crate::cli::controller::peers::Peers;
     use crate::delivery::roster::Plane;

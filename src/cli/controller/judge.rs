@@ -235,8 +235,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{Ground, Period};
-    use crate::api::compile::{Compiler, Settings};
+    use crate::api::compile::Compiler;
     use crate::api::object::{Object, Resources};
+    use crate::api::settings::Settings;
     use crate::cli::controller::extent::Extent;
     use crate::cli::controller::peers::Peers;
     use crate::clock::UnixTime;

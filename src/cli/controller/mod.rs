@@ -22,7 +22,7 @@ use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::compile::Settings;
+use crate::api::settings::Settings;
 use crate::clock::{Clock, SystemClock};
 use crate::cluster::board::Board;
 use crate::cluster::client::connect;

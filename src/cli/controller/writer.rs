@@ -15,8 +15,9 @@ use tokio::task::block_in_place;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::compile::{Compiled, Compiler, Settings};
+use crate::api::compile::{Compiled, Compiler};
 use crate::api::object::ObjectId;
+use crate::api::settings::Settings;
 use crate::clock::{Clock, UnixTime};
 use crate::cluster::conditions::Known;
 use crate::cluster::statuses::{Applied, Standing, Statuses};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::api::fault::FieldPath;
+use crate::api::field_path::FieldPath;
 use crate::cli::{UsageError, runtime};
 use crate::files::yaml::{self, Lines};
 

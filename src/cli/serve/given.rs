@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::api::compile::Scope;
 use crate::api::fault::Fault;
 use crate::api::object::Resources;
+use crate::api::settings::Scope;
 use crate::delivery::client::State;
 use crate::files::library::Library;
 use crate::policy::host::HostPattern;

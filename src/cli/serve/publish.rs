@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::api::compile::{Compiled, Compiler, Settings};
+use crate::api::compile::{Compiled, Compiler};
+use crate::api::settings::Settings;
 use crate::authorize::world::World;
 use crate::clock::Stopwatch;
 use crate::files::shelf::Reading;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Condition;
-use crate::api::compile::{Scope, Settings};
+use crate::api::settings::{Scope, Settings};
 use crate::clock::{Clock, SystemClock, UnixTime};
 use crate::cluster::client::connect;
 use crate::cluster::mirror::{self, Mirrored};

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::admission::desk::Desk;
 use crate::admission::grant::{Approval, Rules};
 use crate::admission::validate::Judge;
-use crate::api::compile::Settings;
+use crate::api::settings::Settings;
 use crate::clock::{Clock, SystemClock};
 use crate::cluster::client::connect;
 use crate::cluster::{mirror, version};

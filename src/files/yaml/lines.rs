@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use saphyr_parser::Marker;
 
-use crate::api::fault::{FieldPath, Step};
+use crate::api::field_path::{FieldPath, Step};
 
 use super::Problem;
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::api::fault::FieldPath;
+use crate::api::field_path::FieldPath;
 
 use super::lines::{Entry, Lines, Place};
 
