@@ -3,10 +3,12 @@
 //!
 //! A peer can open connections for nothing, and each of ours takes a file descriptor and memory. So a listener keeps a
 //! number of them that is known beforehand ([`places`]), and every way to hold one without using it has an end: a peer
-//! that does not read ([`guarded`]), that does not end its head or is silent ([`http1`]).
+//! that does not read ([`guarded`]), that does not end its head or is silent ([`http1`]). What a port for gRPC says to others
+//! stands in [`grpc`].
 
 mod begun;
 pub mod gate;
+pub mod grpc;
 pub mod guarded;
 pub mod http1;
 mod notice;
