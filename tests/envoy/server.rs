@@ -73,7 +73,7 @@ async fn becomes(channel: &Channel, status: ServingStatus) {
 #[tokio::test]
 async fn checks_are_answered_over_tcp_and_over_a_unix_socket() {
     let directory = tempfile::tempdir().unwrap();
-    let socket: PathBuf = directory.path().join("auth.sock");
+    let socket: PathBuf = directory.path().join("authz.sock");
     for listen in [loopback(), Listen::Unix(socket)] {
         let running = run(&listen, Settings::default(), Limits::default()).await;
         let mut client = AuthorizationClient::new(channel(&running.address).await);
