@@ -21,6 +21,8 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::answer::{denied, ok};
 use crate::service::{Fixture, check, fixture};
 
+const LIMIT: Duration = Duration::from_secs(60);
+
 struct Running {
     address: Listen,
     ready: watch::Sender<bool>,
@@ -66,7 +68,7 @@ async fn becomes(channel: &Channel, status: ServingStatus) {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), wanted).await.unwrap();
+    tokio::time::timeout(LIMIT, wanted).await.unwrap();
 }
 
 #[tokio::test]
@@ -103,7 +105,7 @@ async fn a_connection_that_does_not_begin_to_speak_is_closed() {
         let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
         connection.write_all(begun).await.unwrap();
         let closed = async { matches!(connection.read(&mut [0; 64]).await, Ok(0) | Err(_)) };
-        assert!(tokio::time::timeout(Duration::from_secs(5), closed).await.unwrap());
+        assert!(tokio::time::timeout(LIMIT, closed).await.unwrap());
     }
 }
 
@@ -131,7 +133,7 @@ async fn health_follows_readiness() {
 
 #[tokio::test]
 async fn shutdown_tells_health_first_and_finishes_what_is_in_flight() {
-    let settings = Settings { drain_delay: Duration::from_millis(200), ..Settings::default() };
+    let settings = Settings { drain_delay: Duration::from_secs(2), ..Settings::default() };
     let running = run(&loopback(), settings, Limits::default()).await;
     running.ready.send(true).unwrap();
     let channel = channel(&running.address).await;
@@ -156,9 +158,9 @@ async fn a_call_that_does_not_end_cannot_hold_up_the_end() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), under_way).await.unwrap();
+    tokio::time::timeout(LIMIT, under_way).await.unwrap();
     running.shutdown.cancel();
-    tokio::time::timeout(Duration::from_secs(5), running.served).await.unwrap().unwrap();
+    tokio::time::timeout(LIMIT, running.served).await.unwrap().unwrap();
     assert!(stuck.await.unwrap().is_err());
 }
 
