@@ -20,7 +20,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 /// Nothing here takes nearly as long; a loaded machine is given more.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A running server. Killed when dropped, and gone then: another one may take its port.
 pub(crate) struct Server {
@@ -148,9 +148,7 @@ impl Server {
 
     /// Sends a signal.
     pub(crate) async fn signal(&self, name: &str) {
-        let pid = self.child.id().unwrap().to_string();
-        let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status().await.unwrap();
-        assert!(sent.success());
+        signal(self.child.id().unwrap(), name).await;
     }
 
     /// Waits for the end; the exit code.
@@ -163,6 +161,12 @@ impl Server {
         };
         timeout(DEADLINE, rest).await.unwrap().code().unwrap()
     }
+}
+
+/// Sends a signal to a process.
+pub(crate) async fn signal(pid: u32, name: &str) {
+    let kill = ["-c", "kill -s \"$0\" \"$1\"", name, &pid.to_string()];
+    assert!(Command::new("sh").args(kill).status().await.unwrap().success());
 }
 
 /// Lines of a log, read whether or not somebody waits for one: whoever writes them stands still when the pipe is full.
