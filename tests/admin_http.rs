@@ -98,5 +98,5 @@ async fn shutdown_ends_the_listener() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(5), ended).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(60), ended).await.unwrap();
 }

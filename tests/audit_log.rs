@@ -289,19 +289,6 @@ fn what_cannot_be_written_at_the_end_is_counted_as_lost() {
 }
 
 #[test]
-fn a_record_after_a_long_silence_is_written_soon() {
-    let log = log();
-    std::thread::sleep(Duration::from_millis(150));
-    log.audit.record(record());
-    let watch = entrance::clock::Stopwatch::start();
-    while fs::read_to_string(&log.path).unwrap().is_empty() {
-        assert!(watch.elapsed() < Duration::from_millis(900), "never woken");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    log.thread.close();
-}
-
-#[test]
 fn a_file_that_cannot_be_opened_is_an_error_at_once() {
     let output = Output::File(FileOutput { path: "/nonexistent/audit.log".into(), max_bytes: 1, keep: 1 });
     let clock = Arc::new(FixedClock(UnixTime(0)));

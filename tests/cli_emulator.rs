@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use program::{file, run};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 struct Running {
     child: Child,

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use server::Server;
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/orders");
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Two listeners on 192 descriptors: 128 are for the rest, so that each has 32 places, and one peer 8 of them.
 const FILES: &str = "192";

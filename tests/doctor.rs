@@ -11,6 +11,8 @@ mod children;
 #[path = "support/envoy_process.rs"]
 #[expect(dead_code, reason = "more than these tests need")]
 mod envoy_process;
+#[path = "support/free_port.rs"]
+mod free_port;
 #[path = "doctor/live.rs"]
 mod live;
 #[path = "support/program.rs"]

@@ -13,6 +13,8 @@ mod entrance_process;
 #[path = "support/envoy_process.rs"]
 #[expect(dead_code, reason = "no Envoy here")]
 mod envoy_process;
+#[path = "support/free_port.rs"]
+mod free_port;
 #[path = "support/raw_http.rs"]
 #[expect(dead_code, reason = "no HTTP/2 here")]
 mod raw_http;

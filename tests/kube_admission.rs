@@ -7,6 +7,8 @@
 mod api_server;
 #[path = "kube_admission/certificates.rs"]
 mod certificates;
+#[path = "support/free_port.rs"]
+mod free_port;
 #[path = "kube_admission/grants.rs"]
 mod grants;
 #[path = "kube_admission/pods.rs"]

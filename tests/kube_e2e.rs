@@ -6,6 +6,8 @@
 #[path = "support/api_server.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod api_server;
+#[path = "support/free_port.rs"]
+mod free_port;
 #[path = "support/rbac.rs"]
 #[expect(dead_code, reason = "the file as it stands is tested elsewhere")]
 mod rbac;
@@ -20,6 +22,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use free_port::port;
 use scene::{Scene, condition};
 
 const READ: (&str, &str) = ("GET", "/orders/7");
@@ -91,7 +94,8 @@ async fn a_grant_ends_while_requests_flow_and_a_revocation_counts_at_once() {
     let sidecar = scene.sidecar(&controller, &[]).await;
     let bob = scene.token(json!({"user": "bob"}));
     sidecar.decides(WRITE, &bob, 403).await;
-    let end = scene::in_seconds(6);
+    // it must be seen active before
+    let end = scene::in_seconds(15);
     scene
         .apply(json!({"kind": "AccessGrant", "metadata": {"name": "bob"}, "spec": {
             "policyRef": {"name": "orders"}, "roles": ["Orders.Admin"], "expiresAt": end, "approved": true,
@@ -122,7 +126,8 @@ async fn nothing_changes_while_the_api_server_or_the_controller_is_away() {
     let scene = Scene::alone("outage").await;
     scene.example().await;
     let gateway = scene.gateway().await;
-    let controller = scene.controller().await;
+    let address = port().to_string();
+    let controller = scene.controller_at(&address).await;
     let disk = tempfile::tempdir().unwrap();
     let state = ["--state", disk.path().to_str().unwrap()];
     let sidecar = scene.sidecar(&controller, &state).await;
@@ -137,7 +142,6 @@ async fn nothing_changes_while_the_api_server_or_the_controller_is_away() {
         server.always(WRITE, &bob, 403).await;
     }
     // the controller goes, too; a sidecar that starts then has its disk
-    let address = controller.address();
     drop(controller);
     sidecar.says("controller", "stale").await;
     sidecar.always(READ, &bob, 200).await;

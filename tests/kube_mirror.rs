@@ -5,6 +5,8 @@
 #[path = "support/api_server.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod api_server;
+#[path = "support/free_port.rs"]
+mod free_port;
 #[path = "support/gateway_api.rs"]
 mod gateway_api;
 

@@ -7,6 +7,8 @@
 #[path = "support/api_server.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod api_server;
+#[path = "support/free_port.rs"]
+mod free_port;
 #[path = "support/rbac.rs"]
 #[expect(dead_code, reason = "the file as it stands is tested elsewhere")]
 mod rbac;

@@ -8,6 +8,8 @@
 #[path = "support/api_server.rs"]
 #[expect(dead_code, reason = "other tests stop the server and act as others")]
 mod api_server;
+#[path = "support/free_port.rs"]
+mod free_port;
 #[path = "support/rbac.rs"]
 #[expect(dead_code, reason = "other tests have an installation of their own")]
 mod rbac;

@@ -21,6 +21,8 @@ mod children;
 #[path = "support/envoy_process.rs"]
 #[expect(dead_code, reason = "this Envoy is configured by Envoy Gateway")]
 mod envoy_process;
+#[path = "support/free_port.rs"]
+mod free_port;
 #[path = "support/golden.rs"]
 mod golden;
 #[path = "mesh_eg/grpc.rs"]

@@ -15,6 +15,8 @@ mod children;
 #[path = "support/envoy_process.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod envoy_process;
+#[path = "support/free_port.rs"]
+mod free_port;
 #[path = "support/helm.rs"]
 #[expect(dead_code, reason = "what is refused is tested elsewhere")]
 mod helm;

@@ -21,6 +21,8 @@ mod api_server;
 mod children;
 mod cluster;
 mod crowd;
+#[path = "../../tests/support/free_port.rs"]
+mod free_port;
 #[path = "../../tests/support/rbac.rs"]
 #[expect(dead_code, reason = "one installation is enough")]
 mod rbac;

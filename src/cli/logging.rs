@@ -1,14 +1,35 @@
 //! Logs: JSON lines on standard error through `tracing`, level by `RUST_LOG`. Panics are logged like everything else.
+//!
+//! A log that nobody reads holds up no answer: a thread writes it, see [`lines`].
+
+mod lines;
 
 use std::panic;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
+
+use lines::Lines;
+
+/// For the last lines to be written: a pipe that nobody reads must not keep the process.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// Starts logging, at level `default` if `RUST_LOG` is unset. A second call changes nothing.
 pub(super) fn start(default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let lines = tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter);
-    if lines.with_writer(std::io::stderr).try_init().is_err() {
+    let log = tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter);
+    let started = match Lines::start(std::io::stderr()) {
+        Ok(lines) => {
+            let lines = LINES.get_or_init(|| lines);
+            log.with_writer(|| lines.clone()).try_init()
+        }
+        // A system without threads for us: better a log that may hold things up than none.
+        Err(_) => log.with_writer(std::io::stderr).try_init(),
+    };
+    if started.is_err() {
         // Another logger is installed, by a test for instance: its owner knows what it wants.
         return;
     }
@@ -16,7 +37,16 @@ pub(super) fn start(default: &str) {
     panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(tracing::field::display);
         tracing::error!(at, "a bug made a part of the work fail; please report the place");
+        // It may be the end of the process.
+        finish();
     }));
+}
+
+/// Waits until what was logged is written.
+pub(super) fn finish() {
+    if let Some(lines) = LINES.get() {
+        lines.written(FAREWELL);
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The parts of the demo, started in order and stopped in the reverse order.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +15,10 @@ use super::{DemoError, Options};
 
 /// A part must answer within this time; it takes less than a second.
 const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// Ports are taken from here. Systems give those from 32768 on to connections, and to servers that do not care.
+const FIRST_PORT: u32 = 20_000;
+const PORTS: u32 = 12_000;
 
 /// Everything that runs.
 pub(super) struct Stack {
@@ -78,17 +82,19 @@ fn client() -> Result<reqwest::Client, DemoError> {
     builder.build().map_err(|error| DemoError::failed("make an HTTP client", &error))
 }
 
-/// Ports that were free a moment ago, all different.
+/// Ports that were free a moment ago, all different; nobody is given one by chance before its server takes it.
 fn free_ports<const N: usize>() -> Result<[SocketAddr; N], DemoError> {
-    let failed = |error: std::io::Error| DemoError::failed("find a free port", &error);
-    let mut held = Vec::new();
-    let mut addresses = [SocketAddr::from(([127, 0, 0, 1], 0)); N];
-    for address in &mut addresses {
-        let listener = TcpListener::bind(*address).map_err(failed)?;
-        *address = listener.local_addr().map_err(failed)?;
-        held.push(listener);
-    }
-    Ok(addresses)
+    // not the same ones for two demos that start at a time
+    let start = std::process::id().wrapping_mul(37);
+    let bound = (0..PORTS).filter_map(|at| {
+        let port = u16::try_from(FIRST_PORT.wrapping_add(start.wrapping_add(at) % PORTS)).ok()?;
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()
+    });
+    let held: Vec<TcpListener> = bound.take(N).collect();
+    let addresses: Vec<SocketAddr> = held.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+    addresses
+        .try_into()
+        .map_err(|_| DemoError::Setup(format!("all ports from {FIRST_PORT} on are taken; end something")))
 }
 
 fn start_entrance(

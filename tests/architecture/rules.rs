@@ -7,8 +7,7 @@ const TEST_FILE: usize = 600;
 const FUNCTION: usize = 60;
 
 /// Tests in which time passes with nothing to wait for, and why that is meant.
-const SLEEPERS: [(&str, &str); 3] = [
-    ("tests/audit_log.rs", "the silence before a record is what is tested"),
+const SLEEPERS: [(&str, &str); 2] = [
     ("tests/envoy/service.rs", "a stand-in that decides slowly"),
     ("tests/support/authority.rs", "a stand-in that answers late"),
 ];

@@ -15,6 +15,8 @@ mod entrance_process;
 #[path = "../support/envoy_process.rs"]
 #[expect(dead_code, reason = "one Entrance, on a port")]
 mod envoy_process;
+#[path = "../support/free_port.rs"]
+mod free_port;
 #[path = "../support/program.rs"]
 #[expect(dead_code, reason = "runs without standard input")]
 mod program;

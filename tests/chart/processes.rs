@@ -91,7 +91,7 @@ async fn the_webhook_of_the_chart_makes_its_certificate_and_answers_the_api_serv
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    let refused = tokio::time::timeout(std::time::Duration::from_secs(30), judged).await.unwrap();
+    let refused = tokio::time::timeout(std::time::Duration::from_secs(60), judged).await.unwrap();
     assert!(refused.contains("spec.routes[0].path"), "{refused}");
     assert_eq!(container.probe("livenessProbe"), "/livez");
     // What the webhook made is what the controller shows.

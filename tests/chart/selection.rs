@@ -34,7 +34,7 @@ async fn until(to: &Objects<'_>, object: &Value, refused: bool) {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(30), wait).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(60), wait).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A controller's end on a free port, whose subscribers are known by their tokens; and a subscriber that shows its cards.
+//! A controller's end on a port of its own, whose subscribers are known by their tokens; and a subscriber that shows its cards.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -28,8 +28,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status, Streaming};
 
+use crate::free_port::port;
+
 /// Nothing here takes nearly as long.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) fn object(body: Value) -> Arc<Object> {
     Arc::new(Object::new(body.as_object().unwrap().clone()).unwrap().unwrap())
@@ -116,7 +118,7 @@ impl Scene {
         let mut scene = Self {
             ca: None,
             certificate: None,
-            address: "127.0.0.1:0".parse().unwrap(),
+            address: port(),
             catalogue: watch::Sender::new(None),
             roster: Arc::default(),
             stop: CancellationToken::new(),
@@ -139,7 +141,6 @@ impl Scene {
 
     async fn serve(&mut self) {
         let listener = TcpListener::bind(self.address).await.unwrap();
-        self.address = listener.local_addr().unwrap();
         let ends = (Arc::clone(&self.roster), self.stop.clone());
         let delivery = Delivery::new(self.catalogue.subscribe(), Arc::new(ByName), ends);
         let door = Door::new(listener, self.certificate.as_ref()).unwrap();

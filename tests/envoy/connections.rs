@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::service::{ByPath, Kept, fixture, surroundings};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 /// Longer than any test.
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(300);

@@ -212,17 +212,18 @@ fn half(sent: &'static [u8]) -> Half {
 
 #[tokio::test]
 async fn a_message_that_does_not_come_whole_is_not_waited_for_longer_than_a_key() {
+    const LIMIT: Duration = Duration::from_secs(60);
     let fixture = fixture(Limits { patience: Duration::from_millis(50), ..Limits::default() });
     for sent in [&b""[..], b"\0\0\0\0\x10half"] {
         let patience = fixture.service.patience(&http::HeaderMap::new());
-        let answer = tokio::time::timeout(Duration::from_secs(5), fixture.service.check(half(sent), patience)).await;
+        let answer = tokio::time::timeout(LIMIT, fixture.service.check(half(sent), patience)).await;
         assert_eq!(refused(&answer.unwrap()), (400, "request_malformed".to_owned()));
         assert_eq!(last_record(&fixture).reason, "request_malformed");
     }
     let headers = [("grpc-timeout".parse().unwrap(), "30m".parse().unwrap())].into_iter().collect();
-    let patient = self::fixture(Limits::default());
+    let patient = self::fixture(Limits { patience: LIMIT * 10, ..Limits::default() });
     let patience = patient.service.patience(&headers);
-    let answer = tokio::time::timeout(Duration::from_secs(2), patient.service.check(half(b""), patience)).await;
+    let answer = tokio::time::timeout(LIMIT, patient.service.check(half(b""), patience)).await;
     assert_eq!(refused(&answer.unwrap()).0, 400, "the caller's own deadline is nearer");
 }
 

@@ -109,8 +109,8 @@ fn an_authority_that_answers_rubbish_replaces_no_key() {
 #[test]
 fn a_slow_authority_holds_up_nobody_else() {
     run(async {
-        // Envoy as shipped: it waits a quarter of a second
-        let stack = Stack::adjusted(Link::Unix, &[], |bootstrap| bootstrap).await;
+        // it is Entrance that gives up: an Envoy as shipped would, on a busy machine, for the others as well
+        let stack = Stack::start(Link::Unix).await;
         let known = stack.reader();
         assert_eq!(outcome(&stack, &order(&known)).await, "200");
         stack.emulator.fault(FaultOrder { target: Target::Jwks, fault: Fault::Slow { ms: 60_000 } });
@@ -131,8 +131,8 @@ fn a_slow_authority_holds_up_nobody_else() {
                 answered += 1;
             }
         };
-        // a hundred times what Envoy waits would not do, and the authority takes longer still
-        timeout(Duration::from_secs(20), async { tokio::join!(waiting, others) }).await.unwrap();
+        // many times what Entrance waits would not do, and the authority takes longer still
+        timeout(Duration::from_secs(40), async { tokio::join!(waiting, others) }).await.unwrap();
         assert_eq!(stack.emulator.stats().jwks, asked + 1, "twenty tokens, one question");
         assert_eq!(outcome(&stack, &order(&known)).await, "200");
     });

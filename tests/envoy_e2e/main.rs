@@ -15,6 +15,8 @@ mod entrance_process;
 #[path = "../support/envoy_process.rs"]
 #[expect(dead_code, reason = "asking over HTTP is tested elsewhere")]
 mod envoy_process;
+#[path = "../support/free_port.rs"]
+mod free_port;
 #[path = "../support/h2_frames.rs"]
 mod h2_frames;
 #[path = "../support/load.rs"]

@@ -16,6 +16,8 @@ mod entrance_process;
 #[path = "../support/envoy_process.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod envoy_process;
+#[path = "../support/free_port.rs"]
+mod free_port;
 #[path = "../support/golden.rs"]
 mod golden;
 #[path = "../support/proxy_process.rs"]

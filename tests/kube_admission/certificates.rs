@@ -43,10 +43,13 @@ async fn kept(scene: &Scene, member: &str) -> Vec<u8> {
     STANDARD.decode(secret["data"][member].as_str().unwrap()).unwrap()
 }
 
+/// Renewed when a third is left: that is what a busy machine has for it.
+const LIFETIME: &str = "24s";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn our_own_certificate_is_renewed_under_traffic_and_all_replicas_show_it() {
-    let scene = Scene::keeping("keeping", "9s").await;
-    let flags = Scene::keeping_flags(&scene.system, &scene.namespace, "9s");
+    let scene = Scene::keeping("keeping", LIFETIME).await;
+    let flags = Scene::keeping_flags(&scene.system, &scene.namespace, LIFETIME);
     let second = Scene::webhook(&flags.iter().map(String::as_str).collect::<Vec<_>>()).await;
     second.becomes(|status, _| status == 200).await;
     let kubeconfig = scene.server.kubeconfig(ADMIN);
@@ -57,7 +60,7 @@ async fn our_own_certificate_is_renewed_under_traffic_and_all_replicas_show_it()
     let bundle = kept(&scene, "ca.crt").await;
     let (_, page) = scene.webhook.admin("/metrics").await;
     let left = page.lines().find_map(|line| line.strip_prefix("entrance_certificate_left_seconds "));
-    assert!((-1..=9).contains(&left.unwrap().parse::<i64>().unwrap()), "{left:?}");
+    assert!((-1..=24).contains(&left.unwrap().parse::<i64>().unwrap()), "{left:?}");
     let configurations = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
     let at = format!("{configurations}/{}", scene.namespace);
     let configuration = scene.send(("GET", &at, ADMIN), &Value::Null).await.taken().body;
@@ -82,7 +85,7 @@ async fn our_own_certificate_is_renewed_under_traffic_and_all_replicas_show_it()
             }
         }
     };
-    timeout(DEADLINE * 2, traffic).await.unwrap();
+    timeout(DEADLINE * 3, traffic).await.unwrap();
     assert_eq!(kept(&scene, "ca.crt").await, bundle, "one authority for all of it");
 }
 

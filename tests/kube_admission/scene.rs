@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::api_server::{ADA, ADMIN, ApiServer, BOB};
 use super::server::Server;
 
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Scene {
     pub(crate) server: &'static ApiServer,

@@ -16,7 +16,7 @@ use super::rbac;
 use super::server::{Server, ask_of};
 
 /// A lease of a killed leader takes 15 s to end.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(45);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
 
 pub(crate) struct Scene {
     pub(crate) server: &'static ApiServer,
@@ -329,7 +329,7 @@ impl Scene {
         let uri = format!("/api/v1/namespaces/{}/serviceaccounts/default/token", self.namespace);
         let request =
             http::Request::post(uri).header("content-type", "application/json").body(request.to_string().into_bytes());
-        let answer: Value = timeout(Duration::from_secs(5), client.request(request.unwrap())).await.ok()?.ok()?;
+        let answer: Value = timeout(DEADLINE, client.request(request.unwrap())).await.ok()?.ok()?;
         Some(answer["status"]["token"].as_str().unwrap().to_owned())
     }
 }

@@ -16,6 +16,8 @@ mod edge;
 #[path = "../support/envoy_process.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod envoy_process;
+#[path = "../support/free_port.rs"]
+mod free_port;
 #[path = "../support/load.rs"]
 mod load;
 #[path = "../support/proxy_process.rs"]
@@ -94,7 +96,7 @@ async fn a_grant_ends_to_the_second_while_requests_flow_and_a_revocation_counts_
         edge.becomes(&read, "200").await;
         edge.becomes(&write, "403 role_missing").await;
     }
-    let end = now() + 8;
+    let end = now() + 20;
     scene
         .apply(json!({"kind": "AccessGrant", "metadata": {"name": "bob"}, "spec": {
             "policyRef": {"name": "orders"}, "roles": ["Orders.Admin"], "expiresAt": scene::at(end), "approved": true,

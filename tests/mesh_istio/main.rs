@@ -16,6 +16,8 @@ mod edge;
 #[path = "../support/envoy_process.rs"]
 #[expect(dead_code, reason = "here istiod configures Envoy")]
 mod envoy_process;
+#[path = "../support/free_port.rs"]
+mod free_port;
 #[path = "../support/golden.rs"]
 mod golden;
 #[path = "../support/helm.rs"]

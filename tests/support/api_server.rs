@@ -1,11 +1,10 @@
-//! A real API server with its etcd, on free loopback ports; one per test binary, a namespace per test.
+//! A real API server with its etcd, on loopback ports of their own; one per test binary, a namespace per test.
 //!
 //! The binaries come from `KUBEBUILDER_ASSETS`, else from `.tools/bin` (`make tools`). Both servers are children of a
 //! small shell that reads its standard input: when this process is gone, in whatever way, that ends, and the shell stops
 //! the API server, then etcd, by process id, and removes their files.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -25,6 +24,8 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 
+use crate::free_port::port;
+
 /// The token of a member of `system:masters`.
 pub(crate) const ADMIN: &str = "admin-token";
 /// The token of the user `ada`, to whom nothing is bound.
@@ -34,7 +35,7 @@ pub(crate) const BOB: &str = "bob-token";
 
 const USERS: &str = "admin-token,admin,1,system:masters\nada-token,ada,2\nbob-token,bob,3\n";
 /// It is ready in about 3 s on an idle machine.
-const DEADLINE: Duration = Duration::from_secs(90);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Keeps both servers until its standard input ends. `$0` is the directory, `$1` etcd, `$2` the API server.
 const KEEPER: &str = r#"
@@ -99,7 +100,7 @@ impl ApiServer {
     /// A server of the test's own, for those that stop it.
     pub(crate) async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap().keep();
-        let [client, peer, api] = free_ports();
+        let [client, peer, api] = [(); 3].map(|()| port().port().to_string());
         std::fs::write(directory.join("users.csv"), USERS).unwrap();
         certificates(&directory);
         let [url, etcd] = [format!("https://127.0.0.1:{api}"), format!("http://127.0.0.1:{client}")];
@@ -245,12 +246,6 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/bin").join(name);
     let found = given.into_iter().chain([own]).find(|file| file.is_file());
     found.unwrap_or_else(|| panic!("there is no `{name}`: run `make tools`, or set KUBEBUILDER_ASSETS"))
-}
-
-/// Ports that are free now, all at once.
-fn free_ports() -> [String; 3] {
-    let held = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.map(|listener| listener.local_addr().unwrap().port().to_string())
 }
 
 /// What the server identifies itself with, and the keys for tokens of service accounts.

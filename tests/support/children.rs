@@ -8,15 +8,12 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use tokio::net::TcpSocket;
-
 /// Everything here takes well under a second; a loaded machine is given more.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 const GUARD: &str = r#"
 trap '' INT TERM HUP
@@ -176,21 +173,9 @@ pub(crate) async fn until<T>(what: &str, mut seen: impl AsyncFnMut() -> Option<T
     tokio::time::timeout(LIMIT, look).await.unwrap_or_else(|_| panic!("waited {LIMIT:?} in vain until {what}"))
 }
 
-/// A free port that nobody is given by chance: one that its server can leave and come back to. Systems take the local
-/// ports of connections from 32768 on.
+/// A port of its own: see [`crate::free_port`].
 pub(crate) fn port() -> SocketAddr {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let at = (std::process::id() * 37 + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(20_000 + at).unwrap()));
-        // Not by listening: a child that another thread has just forked would hold such a socket until it is another
-        // program, and whoever wants the port would not get it.
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_reuseaddr(true).unwrap();
-        if socket.bind(address).is_ok() {
-            return address;
-        }
-    }
+    crate::free_port::port()
 }
 
 /// The runtime of fixtures that tests share: theirs end with them.

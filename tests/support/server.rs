@@ -10,28 +10,39 @@ use envoy_types::pb::envoy::service::auth::v3::authorization_client::Authorizati
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{sleep, timeout};
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-/// Nothing here takes nearly as long.
-const DEADLINE: Duration = Duration::from_secs(20);
+/// Nothing here takes nearly as long; a loaded machine is given more.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A running server. Killed when dropped.
+/// A running server. Killed when dropped, and gone then: another one may take its port.
 pub(crate) struct Server {
     child: Child,
     /// Standard output, which nobody reads; there is none without an audit log.
     pub(crate) out: Option<ChildStdout>,
-    log: Lines<BufReader<ChildStderr>>,
-    /// Every line of the log so far.
+    log: UnboundedReceiver<String>,
+    /// Every line of the log that somebody waited for, and those before it.
     pub(crate) seen: Vec<Value>,
     /// Where ext_authz is answered.
     pub(crate) listen: Listen,
     admin: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed.
+        let (Ok(()) | Err(_)) = self.child.start_kill();
+        while matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::yield_now();
+        }
+    }
 }
 
 impl Server {
@@ -63,8 +74,8 @@ impl Server {
     /// Starts a command that somebody else put together.
     pub(crate) async fn of(mut command: Command, port: &str) -> Self {
         command.env_remove("RUST_LOG").stdin(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.kill_on_drop(true).spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut child = command.spawn().unwrap();
+        let log = lines(child.stderr.take().unwrap());
         let listen = "127.0.0.1:0".parse().unwrap();
         let out = child.stdout.take();
         let mut server = Self { child, out, log, seen: Vec::new(), listen, admin: String::new() };
@@ -78,7 +89,7 @@ impl Server {
     /// The next line of the log that is wanted.
     pub(crate) async fn logged(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         let next = async {
-            while let Some(line) = self.log.next_line().await.unwrap() {
+            while let Some(line) = self.log.recv().await {
                 let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
                 self.seen.push(line.clone());
                 if wanted(&line) {
@@ -137,22 +148,38 @@ impl Server {
 
     /// Sends a signal.
     pub(crate) async fn signal(&self, name: &str) {
-        let pid = self.child.id().unwrap().to_string();
-        let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status().await.unwrap();
-        assert!(sent.success());
+        signal(self.child.id().unwrap(), name).await;
     }
 
     /// Waits for the end; the exit code.
     pub(crate) async fn end(&mut self) -> i32 {
         let rest = async {
-            // The pipe must not fill up.
-            while let Some(line) = self.log.next_line().await.unwrap() {
+            while let Some(line) = self.log.recv().await {
                 self.seen.push(serde_json::from_str(&line).unwrap());
             }
             self.child.wait().await.unwrap()
         };
         timeout(DEADLINE, rest).await.unwrap().code().unwrap()
     }
+}
+
+/// Sends a signal to a process.
+pub(crate) async fn signal(pid: u32, name: &str) {
+    let kill = ["-c", "kill -s \"$0\" \"$1\"", name, &pid.to_string()];
+    assert!(Command::new("sh").args(kill).status().await.unwrap().success());
+}
+
+/// Lines of a log, read whether or not somebody waits for one: whoever writes them stands still when the pipe is full.
+fn lines(log: ChildStderr) -> UnboundedReceiver<String> {
+    let (sender, receiver) = unbounded_channel();
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(log).lines();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            // Nobody may be left who could want it.
+            drop(sender.send(line));
+        }
+    });
+    receiver
 }
 
 /// Asks whether a request may pass: status and reason.
