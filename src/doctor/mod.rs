@@ -30,6 +30,7 @@ mod node;
 mod pages;
 mod routes;
 mod rule;
+mod spelling;
 mod tables;
 mod tls;
 mod unclear;

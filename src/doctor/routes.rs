@@ -6,6 +6,7 @@ use super::cluster;
 use super::config::Config;
 use super::filters::{self, Chain, Filter};
 use super::node::Node;
+use super::spelling;
 use super::tables::{self, Tables};
 use super::{Findings, Place, Rule};
 
@@ -32,6 +33,9 @@ pub(super) fn examine(
     let on = checks.iter().map(|check| !check.node.is_on("disabled")).collect();
     let above = Above { chain, config, checks: &checks, on };
     for table in &tables.seen {
+        if !checks.is_empty() {
+            spelling::examine((manager, table), place, findings);
+        }
         let above = above.below(table);
         above.look(table, place, findings);
         for host in table.list("virtual_hosts") {

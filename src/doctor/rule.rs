@@ -133,6 +133,8 @@ rules! {
     EscapedSlashes = ("escaped-slashes", Warning, "set `path_with_escaped_slashes_action: REJECT_REQUEST`: servers disagree about `%2F` and `%5C`");
     /// Header names with underscores pass.
     Underscores = ("underscores", Warning, "set `common_http_protocol_options.headers_with_underscores_action: REJECT_REQUEST`: many servers take `x_user` for `x-user`");
+    /// A name with a port leads to another virtual host than the name alone, which is what is checked.
+    HostSpelling = ("host-spelling", Warning, "set `strip_any_host_port: true`, or `ignore_port_in_host_matching: true` in the routes: `Host: open.example.com:81` is checked by the rules of `open.example.com`, and leads to the virtual host for what has no other");
     /// Forwarded headers of clients are believed.
     RemoteAddress = ("remote-address", Warning, "at the edge set `use_remote_address: true`; behind another proxy that you trust, leave it");
     /// The check has no time limit of its own, or a long one.
