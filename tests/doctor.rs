@@ -43,7 +43,7 @@ const ALIASES: [(&str, &str); 4] = [
 ];
 
 fn read(text: &str) -> Value {
-    yaml::parse(text.as_bytes()).unwrap().remove(0).body
+    yaml::parse_with_aliases(text.as_bytes()).unwrap().remove(0).body
 }
 
 fn pointer(place: &str) -> String {
@@ -161,6 +161,7 @@ fn cases() -> Vec<Value> {
         include_str!("cases/doctor.yaml"),
         include_str!("cases/doctor_beside.yaml"),
         include_str!("cases/doctor_doors.yaml"),
+        include_str!("cases/doctor_ways.yaml"),
     ];
     files.into_iter().flat_map(|file| read(file).as_array().unwrap().clone()).collect()
 }
@@ -212,7 +213,7 @@ fn envoy_accepts_what_is_found_to_be_bad() {
 
 #[test]
 fn what_we_ship_is_sound() {
-    for name in ["envoy.yaml", "envoy-uds.yaml", "envoy-pair.yaml"] {
+    for name in ["envoy.yaml", "envoy-uds.yaml", "envoy-pair.yaml", "envoy-http.yaml"] {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/envoy").join(name);
         let ran = run(["doctor", "--strict", file.to_str().unwrap()]);
         assert_eq!((ran.code, ran.out.lines().count()), (0, 1), "{}{}", ran.out, ran.err);
