@@ -8,6 +8,8 @@
 #[path = "support/children.rs"]
 #[expect(dead_code, reason = "more than these tests need")]
 mod children;
+#[path = "doctor/dumps.rs"]
+mod dumps;
 #[path = "support/envoy_process.rs"]
 #[expect(dead_code, reason = "more than these tests need")]
 mod envoy_process;
@@ -294,6 +296,7 @@ fn what_cannot_be_examined_is_said() {
     }
     let ran = run(["doctor", "http://127.0.0.1:1"]);
     assert!(ran.code == 2 && ran.err.contains("is this the admin port of an Envoy?"), "{}", ran.err);
+    assert!(ran.err.contains("9901 is that of Entrance itself"), "{}", ran.err);
     let ran = run(["doctor", "-", "--ignore", "nothing"]);
     assert!(ran.code == 2 && ran.err.contains("there is no rule `nothing`; there are no-check,"), "{}", ran.err);
 }
