@@ -140,8 +140,7 @@ fn a_service_of_another_namespace_is_no_service_without_its_grant() {
     });
 }
 
-/// A gRPC server answers 200 to what it does not know, and that is a permit to who asks over HTTP: what comes of it depends on
-/// the server.
+/// gRPC servers answer 200 to what they do not know, and that is a permit to who asks over HTTP: Entrance does not.
 #[test]
 fn the_doctor_sees_who_asks_the_port_for_grpc_over_http_and_tokens_in_clear() {
     inside(async || {
@@ -159,6 +158,7 @@ fn the_doctor_sees_who_asks_the_port_for_grpc_over_http_and_tokens_in_clear() {
             }))
             .await;
         until("the doctor sees it", async || (scene.found("http-to-grpc").await.len() == 1).then_some(())).await;
+        assert_ne!(scene.outcome(&scene.read()).await, "200");
     });
 }
 

@@ -157,14 +157,16 @@ fn an_authorizer_that_is_not_there_opens_the_door_only_where_somebody_said_so() 
     });
 }
 
-/// A gRPC server answers 200 to what it does not know, and that is a permit to who asks over HTTP: what comes of it depends on
-/// the server.
+/// gRPC servers answer 200 to what they do not know, and that is a permit to who asks over HTTP: Entrance does not.
 #[test]
 fn the_doctor_sees_that_a_provider_asks_the_port_for_grpc_over_http() {
     inside(async || {
         let _running = World::shared().await.running.read().await;
         let edge = Edge::new("over-http", |policy| policy["spec"]["provider"]["name"] = json!("over-http")).await;
         says(&edge, "http-to-grpc").await;
+        for ask in [protected(), World::shared().await.allowed()] {
+            assert_ne!(edge.ask(&ask).await, "200");
+        }
     });
 }
 
