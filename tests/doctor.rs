@@ -8,6 +8,8 @@
 #[path = "support/children.rs"]
 #[expect(dead_code, reason = "more than these tests need")]
 mod children;
+#[path = "doctor/dumps.rs"]
+mod dumps;
 #[path = "support/envoy_process.rs"]
 #[expect(dead_code, reason = "more than these tests need")]
 mod envoy_process;
@@ -45,7 +47,7 @@ const ALIASES: [(&str, &str); 4] = [
 ];
 
 fn read(text: &str) -> Value {
-    yaml::parse(text.as_bytes()).unwrap().remove(0).body
+    yaml::parse_with_aliases(text.as_bytes()).unwrap().remove(0).body
 }
 
 fn pointer(place: &str) -> String {
@@ -163,6 +165,7 @@ fn cases() -> Vec<Value> {
         include_str!("cases/doctor.yaml"),
         include_str!("cases/doctor_beside.yaml"),
         include_str!("cases/doctor_doors.yaml"),
+        include_str!("cases/doctor_ways.yaml"),
     ];
     files.into_iter().flat_map(|file| read(file).as_array().unwrap().clone()).collect()
 }
@@ -214,7 +217,7 @@ fn envoy_accepts_what_is_found_to_be_bad() {
 
 #[test]
 fn what_we_ship_is_sound() {
-    for name in ["envoy.yaml", "envoy-uds.yaml", "envoy-pair.yaml"] {
+    for name in ["envoy.yaml", "envoy-uds.yaml", "envoy-pair.yaml", "envoy-http.yaml"] {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/envoy").join(name);
         let ran = run(["doctor", "--strict", file.to_str().unwrap()]);
         assert_eq!((ran.code, ran.out.lines().count()), (0, 1), "{}{}", ran.out, ran.err);
@@ -295,6 +298,7 @@ fn what_cannot_be_examined_is_said() {
     }
     let ran = run(["doctor", "http://127.0.0.1:1"]);
     assert!(ran.code == 2 && ran.err.contains("is this the admin port of an Envoy?"), "{}", ran.err);
+    assert!(ran.err.contains("9901 is that of Entrance itself"), "{}", ran.err);
     let ran = run(["doctor", "-", "--ignore", "nothing"]);
     assert!(ran.code == 2 && ran.err.contains("there is no rule `nothing`; there are no-check,"), "{}", ran.err);
 }

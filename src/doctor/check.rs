@@ -1,6 +1,6 @@
 //! The settings of the external authorization filter.
 
-use super::cluster;
+use super::cluster::{self, Speech};
 use super::config::Config;
 use super::filters::Filter;
 use super::node::Node;
@@ -135,7 +135,7 @@ fn service(check: &Node<'_>, (config, place): (&Config<'_>, &Place), findings: &
         let uri = http.field("server_uri");
         limit(uri.as_ref().unwrap_or(&http), (place, 0.2), findings);
         if let Some(uri) = uri {
-            cluster::examine(&uri, ("cluster", false), (config, place), findings);
+            cluster::examine(&uri, Speech::Http, (config, place), findings);
         }
         return;
     }
@@ -151,7 +151,7 @@ fn service(check: &Node<'_>, (config, place): (&Config<'_>, &Place), findings: &
         findings.add(Rule::GoogleGrpc, (place, &google, ""), format!("asks `{}`", google.text("target_uri")));
     }
     if let Some(envoy) = grpc.field("envoy_grpc") {
-        cluster::examine(&envoy, ("cluster_name", true), (config, place), findings);
+        cluster::examine(&envoy, Speech::Grpc, (config, place), findings);
     }
 }
 

@@ -9,13 +9,21 @@ use super::{Findings, Place, Rule};
 /// The options in which a cluster says what it speaks.
 const PROTOCOLS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
-/// Looks at the cluster that `service` names in a field, and whether it must speak HTTP/2.
+/// What a check speaks to its authorizer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speech {
+    Grpc,
+    Http,
+}
+
+/// Looks at the cluster that `service` names.
 pub(super) fn examine(
     service: &Node<'_>,
-    (field, http2): (&str, bool),
+    speech: Speech,
     (config, place): (&Config<'_>, &Place),
     findings: &mut Findings,
 ) {
+    let field = if speech == Speech::Grpc { "cluster_name" } else { "cluster" };
     let name = service.text(field);
     let Some(cluster) = config.clusters.get(name) else {
         if config.whole {
@@ -24,15 +32,26 @@ pub(super) fn examine(
         return;
     };
     let place = place.then(format!("cluster `{name}`"));
-    if http2 && !speaks_http2(cluster) {
+    if speech == Speech::Grpc && !speaks_http2(cluster) {
         findings.add(Rule::ClusterNotHttp2, (&place, cluster, "typed_extension_protocol_options"), "speaks HTTP/1.1");
     }
-    encryption(cluster, &place, findings);
+    if let Some(protocol) = only_http2(cluster).filter(|_| speech == Speech::Http) {
+        let found =
+            "asks over HTTP/2 and by HTTP's own statuses: what speaks only HTTP/2 is a gRPC server, most likely";
+        findings.add(Rule::HttpToGrpc, (&place, &protocol, ""), found);
+    }
+    encryption(cluster, (config, &place), findings);
 }
 
 /// Whether others can listen to what goes to another machine, or answer in its place.
-fn encryption(cluster: &Node<'_>, place: &Place, findings: &mut Findings) {
-    for endpoint in endpoints(cluster) {
+fn encryption(cluster: &Node<'_>, (config, place): (&Config<'_>, &Place), findings: &mut Findings) {
+    let own = endpoints(cluster);
+    let known = if own.is_empty() { delivered(cluster, config) } else { own };
+    if known.is_empty() && comes_from_elsewhere(cluster) && !tls::is_possible(cluster) {
+        let found = "its addresses come from elsewhere: unless they are of this machine, tokens go there in clear";
+        findings.add(Rule::ClusterPlaintext, (place, cluster, "transport_socket"), found);
+    }
+    for endpoint in known {
         let socket = endpoint.at(&["endpoint", "address", "socket_address"]);
         let Some(address) = socket.map(|socket| socket.text("address")).filter(|address| !is_loopback(address)) else {
             continue;
@@ -57,6 +76,12 @@ fn speaks_http2(cluster: &Node<'_>) -> bool {
     explicit || negotiated || options.at(&["use_downstream_protocol_config", "http2_protocol_options"]).is_some()
 }
 
+/// Where a cluster says that it speaks HTTP/2 and nothing else.
+fn only_http2<'a>(cluster: &Node<'a>) -> Option<Node<'a>> {
+    let options = options(cluster).and_then(|options| options.at(&["explicit_http_config", "http2_protocol_options"]));
+    options.or_else(|| cluster.field("http2_protocol_options"))
+}
+
 /// The options of a cluster for HTTP.
 fn options<'a>(cluster: &Node<'a>) -> Option<Node<'a>> {
     // The names of extensions hold dots and are no field names.
@@ -75,9 +100,25 @@ pub(super) fn addresses<'a>(cluster: &Node<'a>) -> Vec<Node<'a>> {
 }
 
 fn endpoints<'a>(cluster: &Node<'a>) -> Vec<Node<'a>> {
-    let assignment = cluster.field("load_assignment");
-    let localities = assignment.map(|assignment| assignment.list("endpoints")).unwrap_or_default();
-    localities.iter().flat_map(|locality| locality.list("lb_endpoints")).collect()
+    cluster.field("load_assignment").as_ref().map(assigned).unwrap_or_default()
+}
+
+fn assigned<'a>(assignment: &Node<'a>) -> Vec<Node<'a>> {
+    assignment.list("endpoints").iter().flat_map(|locality| locality.list("lb_endpoints")).collect()
+}
+
+/// The endpoints that a server has delivered, as far as the document holds them.
+fn delivered<'a>(cluster: &Node<'_>, config: &Config<'a>) -> Vec<Node<'a>> {
+    let service = cluster.field("eds_cluster_config").map_or("", |eds| eds.text("service_name"));
+    let name = if service.is_empty() { cluster.text("name") } else { service };
+    config.endpoints.get(name).map(assigned).unwrap_or_default()
+}
+
+/// Whether somebody else says where a cluster is.
+fn comes_from_elsewhere(cluster: &Node<'_>) -> bool {
+    let kinds = ["STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST"];
+    let is_own = matches!(cluster.choice("type", &kinds), "STATIC" | "STRICT_DNS" | "LOGICAL_DNS");
+    !is_own || cluster.field("cluster_type").is_some()
 }
 
 /// Whether a cluster is the agent that Istio has beside each proxy, which tells of its health and collects metrics.

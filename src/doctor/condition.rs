@@ -213,7 +213,7 @@ impl Ground<'_, '_> {
         if let Some(not) = rule.field("not_rule").or_else(|| rule.field("not_id")) {
             return self.rule(&not).but_not();
         }
-        let is_impossible = (rule.field("authenticated").is_some() && !self.chain.is_certified)
+        let is_impossible = (rule.field("authenticated").is_some() && !self.chain.has_certificates())
             || (rule
                 .at(&["metadata"])
                 .is_some_and(|metadata| metadata.text("filter") == "envoy.filters.http.jwt_authn")

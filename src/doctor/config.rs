@@ -16,6 +16,8 @@ pub(super) struct Config<'a> {
     pub(super) routes: HashMap<&'a str, Node<'a>>,
     /// The scopes of routes that a listener names.
     pub(super) scopes: HashMap<&'a str, Vec<Node<'a>>>,
+    /// Endpoints that a server has delivered, by what their clusters call them.
+    pub(super) endpoints: HashMap<&'a str, Node<'a>>,
     /// Filters that a listener names.
     pub(super) filters: HashMap<&'a str, Node<'a>>,
     pub(super) admin: Option<Node<'a>>,
@@ -105,6 +107,13 @@ impl<'a> Config<'a> {
                 let entries = ["static_clusters", "dynamic_active_clusters"].map(|name| dump.list(name));
                 let clusters = entries.into_iter().flatten().filter_map(|entry| entry.field("cluster"));
                 self.clusters.extend(clusters.map(|cluster| named(cluster.unwrapped().1)));
+            }
+            // There if somebody asks for it: `/config_dump?include_eds`.
+            "EndpointsConfigDump" => {
+                let entries = ["static_endpoint_configs", "dynamic_endpoint_configs"].map(|name| dump.list(name));
+                let entries = entries.into_iter().flatten().filter_map(|entry| entry.field("endpoint_config"));
+                let assignments = entries.map(|endpoints| endpoints.unwrapped().1);
+                self.endpoints.extend(assignments.map(|endpoints| (endpoints.text("cluster_name"), endpoints)));
             }
             "RoutesConfigDump" => {
                 let entries = ["static_route_configs", "dynamic_route_configs"].map(|name| dump.list(name));

@@ -3,7 +3,9 @@
 
 use super::cluster;
 use super::config::Config;
+use super::edge;
 use super::node::Node;
+use super::tls::Peers;
 use super::upstreams;
 use super::{Findings, Place, Rule};
 
@@ -21,7 +23,11 @@ pub(super) fn unseen(config: &Config<'_>, findings: &mut Findings) {
 }
 
 /// Looks at the network filters of a chain, the last of which has the connection.
-pub(super) fn examine(filters: &[Node<'_>], (config, place): (&Config<'_>, &Place), findings: &mut Findings) {
+pub(super) fn examine(
+    (filters, peers): (&[Node<'_>], Peers),
+    (config, place): (&Config<'_>, &Place),
+    findings: &mut Findings,
+) {
     for filter in filters {
         if filter.field("config_discovery").is_some() && config.given(filter).is_none() {
             let found = "the configuration of a network filter is not in the document";
@@ -32,7 +38,14 @@ pub(super) fn examine(filters: &[Node<'_>], (config, place): (&Config<'_>, &Plac
     let at = (place, last, "");
     match config.given(last).map(|any| any.unwrapped()) {
         Some(("HttpConnectionManager", _)) | None => {}
-        Some(("TcpProxy", proxy)) => forwarded(&proxy, (config, at), findings),
+        Some(("TcpProxy", proxy)) => {
+            let mut doubts = Findings::default();
+            forwarded(&proxy, (config, at), &mut doubts);
+            let is_beside = doubts.0.iter().any(|doubt| doubt.rule == Rule::TcpBeside);
+            if doubts.0.is_empty() || is_beside || !edge::connections(filters, (peers, place), findings) {
+                findings.0.append(&mut doubts.0);
+            }
+        }
         Some((kind, _)) if answers_itself(last, kind) => {}
         Some((kind, _)) => {
             findings.add(Rule::NotHttp, at, format!("connections are for `{kind}`, which reads no requests of HTTP"));

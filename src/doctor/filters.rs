@@ -3,20 +3,22 @@
 use super::check;
 use super::condition;
 use super::config::Config;
+use super::edge;
 use super::headers;
 use super::kinds::{self, Nature};
 use super::matched;
 use super::node::Node;
 use super::pages;
 use super::tables::Tables;
+use super::tls::Peers;
 use super::writers::{self, Side};
 use super::{Findings, Place, Rule};
 
 /// The filters of a connection manager, in their order.
 pub(super) struct Chain<'a> {
     filters: Vec<Filter<'a>>,
-    /// Clients may have shown a certificate.
-    pub(super) is_certified: bool,
+    /// Who comes here.
+    pub(super) peers: Peers,
     /// Changes of headers before the first filter.
     pub(super) early_mutations: Vec<Node<'a>>,
 }
@@ -40,17 +42,22 @@ pub(super) struct Filter<'a> {
 
 impl<'a> Chain<'a> {
     /// The filters of a manager.
-    pub(super) fn of(manager: &Node<'a>, config: &Config<'a>, is_certified: bool) -> Self {
+    pub(super) fn of(manager: &Node<'a>, config: &Config<'a>, peers: Peers) -> Self {
         let extensions = manager.list("early_header_mutation_extensions").into_iter();
         let early = extensions.filter_map(|extension| extension.typed("typed_config"));
         let early_mutations = early.flat_map(|(_, settings)| settings.list("mutations")).collect();
-        Self { filters: read(&manager.list("http_filters"), config), is_certified, early_mutations }
+        Self { filters: read(&manager.list("http_filters"), config), peers, early_mutations }
     }
 
     /// The filters that upgraded connections of the same manager have instead.
     pub(super) fn upgraded(&self, filters: &[Node<'a>], config: &Config<'a>) -> Self {
         let early_mutations = self.early_mutations.clone();
-        Self { filters: read(filters, config), is_certified: self.is_certified, early_mutations }
+        Self { filters: read(filters, config), peers: self.peers, early_mutations }
+    }
+
+    /// Whether clients may have shown certificates.
+    pub(super) const fn has_certificates(&self) -> bool {
+        matches!(self.peers, Peers::Claimed | Peers::Proven)
     }
 
     /// All of them.
@@ -117,6 +124,21 @@ impl<'a> Filter<'a> {
         is_off
     }
 
+    /// Whether routes, or what holds them, say anything to it.
+    pub(super) fn is_mentioned(&self, routes: &Node<'_>) -> bool {
+        let mut is_mentioned = false;
+        routes.walk(&mut |node| {
+            let settings = node.field("typed_per_filter_config");
+            is_mentioned |= settings.is_some_and(|configs| configs.field(self.name).is_some());
+        });
+        is_mentioned
+    }
+
+    /// Whether it answers nothing that an API would, as far as is known.
+    pub(super) fn leaves_answers_to_others(&self) -> bool {
+        matches!(kinds::nature(self.url), Nature::Passes | Nature::Converts)
+    }
+
     pub(super) fn mutates_headers(&self) -> bool {
         self.kind == "HeaderMutation"
     }
@@ -167,7 +189,8 @@ pub(super) fn examine(
     findings: &mut Findings,
 ) {
     let Some(first) = chain.filters.iter().position(Filter::is_check) else {
-        if !condition::refusals(chain, place, findings) && pages::lead_anywhere(manager, config) {
+        let is_refused = condition::refusals(chain, place, findings) || !pages::lead_anywhere(manager, config);
+        if !is_refused && !edge::requests((chain, &Tables::of(manager, config)), place, findings) {
             let found = format!("{} filters, none of which asks an authorizer", chain.filters.len());
             findings.add(Rule::NoCheck, (place, manager, "http_filters"), found);
         }

@@ -13,6 +13,9 @@ use super::{Findings, Place, Rule};
 /// The header without which there is no decision. Over HTTP it is always sent.
 const NEEDED: &str = "authorization";
 
+/// Names that are the authorizer's as well, and that no answer of it holds: it speaks for all that begin so.
+const OTHERS: [&str; 4] = ["x-entrance-groups", "x-entrance-a", "x-entrance-0", "x-entrance-any.name~at-all"];
+
 /// The names under which the authorizer tells upstreams who is there.
 fn identity() -> impl Iterator<Item = &'static str> {
     identity_headers::CALLER.into_iter().chain([identity_headers::DECISION])
@@ -23,14 +26,19 @@ pub(super) fn examine<'a>(check: &Filter<'a>, standing: Standing<'_, 'a>, findin
     let (.., place) = standing;
     seen(&check.config, place, findings);
     if let Some(http) = check.config.field("http_service") {
-        let allowed = http.at(&["authorization_response", "allowed_upstream_headers"]);
-        let is_told = allowed.is_some_and(|list| identity().all(|name| matcher::covers(&list, name) == Some(true)));
         replaced(&http, place, findings);
-        if !is_told && !is_taken_away(standing) {
-            let found = "what a client sends as `x-entrance-roles` reaches the upstream";
-            findings.add(Rule::IdentityKept, (place, &http, "authorization_response"), found);
+        if !is_taken_away(standing) {
+            findings.add(Rule::IdentityKept, (place, &http, "authorization_response"), kept(&http));
         }
     }
+}
+
+/// What of a client's identity headers is left where nothing takes them away: what the answer replaces is not.
+fn kept(http: &Node<'_>) -> String {
+    let allowed = http.at(&["authorization_response", "allowed_upstream_headers"]);
+    let is_told = allowed.is_some_and(|list| identity().all(|name| matcher::covers(&list, name) == Some(true)));
+    let name = if is_told { OTHERS[0] } else { "x-entrance-roles" };
+    format!("what a client sends as `{name}` reaches the upstream")
 }
 
 /// Which headers the authorizer gets to see.
@@ -59,6 +67,14 @@ fn replaced(http: &Node<'_>, place: &Place, findings: &mut Findings) {
     }
 }
 
+/// Headers that ask for another method or path, also as servers spell them that take `_` and `-` for one.
+fn overrides() -> Vec<String> {
+    let names: Vec<String> = overrides::names().map(str::to_owned).collect();
+    let others: Vec<String> = names.iter().map(|name| name.replace('_', "-")).collect();
+    let others: Vec<String> = others.into_iter().filter(|name| !names.contains(name)).collect();
+    names.into_iter().chain(others).collect()
+}
+
 /// Looks at a list, by which a header is withheld if it is covered, or if it is not. What cannot be told is none.
 fn withheld((list, if_covered): (&Node<'_>, bool), (needed, place): (Option<&str>, &Place), findings: &mut Findings) {
     let found = if if_covered { "among them" } else { "not among them" };
@@ -66,7 +82,7 @@ fn withheld((list, if_covered): (&Node<'_>, bool), (needed, place): (Option<&str
     if let Some(name) = needed.filter(is_withheld) {
         findings.add(Rule::HeadersWithheld, (place, list, ""), format!("`{name}` is {found}"));
     }
-    let overrides: Vec<&str> = overrides::names().filter(is_withheld).collect();
+    let overrides: Vec<String> = overrides().into_iter().filter(|name| is_withheld(&name.as_str())).collect();
     if !overrides.is_empty() {
         let found = format!("{found}: `{}`", overrides.join("`, `"));
         findings.add(Rule::OverridesWithheld, (place, list, ""), found);
@@ -79,9 +95,8 @@ fn is_taken_away((chain, before, routes, _): Standing<'_, '_>) -> bool {
         chain.filters().iter().take(before).filter(|filter| filter.mutates_headers() && filter.is_always_on());
     let filters = filters.filter(|filter| !routes.iter().any(|table| filter.is_switched_off(table)));
     let lists = filters.filter_map(|filter| filter.config.at(&["mutations", "request_mutations"]));
-    let mut mutations = chain.early_mutations.iter().cloned().chain(lists.flat_map(|list| list.items()));
-    mutations.any(|mutation| {
-        let matcher = mutation.at(&["remove_on_match", "key_matcher"]);
-        matcher.is_some_and(|matcher| identity().all(|name| matcher::matches(&matcher, name) == Some(true)))
-    })
+    let mutations = chain.early_mutations.iter().cloned().chain(lists.flat_map(|list| list.items()));
+    let removed: Vec<_> = mutations.filter_map(|mutation| mutation.at(&["remove_on_match", "key_matcher"])).collect();
+    let is_removed = |name| removed.iter().any(|matcher| matcher::matches(matcher, name) == Some(true));
+    identity().chain(OTHERS).all(is_removed)
 }

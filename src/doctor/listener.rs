@@ -7,6 +7,7 @@ use super::connections;
 use super::filters::{self, Chain};
 use super::node::Node;
 use super::routes;
+use super::tls::{self, Peers};
 use super::{Findings, Place, Rule};
 
 /// The admin port.
@@ -49,18 +50,8 @@ pub(super) fn examine(listener: &Node<'_>, config: &Config<'_>, findings: &mut F
     }
     connections::datagrams(listener, &place, findings);
     if let Some((_, manager)) = listener.at(&["api_listener"]).and_then(|api| api.typed("api_listener")) {
-        examine_manager((&manager, false), (config, &place), findings);
+        examine_manager((&manager, Peers::Unasked), (config, &place), findings);
     }
-}
-
-/// Whether clients may have shown certificates; for a listener within the proxy another one may have seen to that.
-fn is_certified(listener: &Node<'_>, chain: &Node<'_>) -> bool {
-    const AUTHORITIES: [&str; 3] =
-        ["validation_context", "validation_context_sds_secret_config", "combined_validation_context"];
-    let socket = chain.field("transport_socket").and_then(|socket| socket.typed("typed_config"));
-    let common = socket.and_then(|(_, settings)| settings.field("common_tls_context"));
-    let is_asked = common.is_some_and(|common| AUTHORITIES.iter().any(|name| common.field(name).is_some()));
-    is_asked || listener.field("internal_listener").is_some()
 }
 
 /// The connection managers of a listener.
@@ -77,24 +68,24 @@ fn examine_chain(
     (config, place): (&Config<'_>, &Place),
     findings: &mut Findings,
 ) {
-    let filters = chain.list("filters");
+    let (filters, peers) = (chain.list("filters"), tls::peers(listener, chain));
     for filter in &filters {
         if let Some(("HttpConnectionManager", manager)) = config.given(filter).map(|any| any.unwrapped()) {
-            examine_manager((&manager, is_certified(listener, chain)), (config, place), findings);
+            examine_manager((&manager, peers), (config, place), findings);
         }
     }
     // What comes to a listener within the proxy has come through another one, or is on its way out.
     if listener.field("internal_listener").is_none() {
-        connections::examine(&filters, (config, place), findings);
+        connections::examine((&filters, peers), (config, place), findings);
     }
 }
 
 fn examine_manager(
-    (manager, is_certified): (&Node<'_>, bool),
+    (manager, peers): (&Node<'_>, Peers),
     (config, place): (&Config<'_>, &Place),
     findings: &mut Findings,
 ) {
-    let chain = Chain::of(manager, config, is_certified);
+    let chain = Chain::of(manager, config, peers);
     filters::examine(&chain, (manager, config, place), findings);
     if chain.checks().next().is_some() {
         one_reading(manager, place, findings);

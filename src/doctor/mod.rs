@@ -2,10 +2,11 @@
 //!
 //! Pure: a configuration as JSON goes in, findings come out. *Nodes* (`node`) are values that know their place;
 //! *configurations* (`config`) are found in bootstraps and in the dumps of the admin port; the rest walks down as a
-//! request does: listener and connection manager (`listener`), what is no request (`connections`), the check and its
-//! neighbours (`check`, `filters`: what they can do is in `kinds` and `writers`), routes that switch it off (`routes`: where
-//! they stand is in `tables`, which of them lead to no API in `pages`), what the check depends on in Istio (`condition`),
-//! which headers travel (`headers`, by `matcher`), the way to the authorizer (`cluster`, `tls`), and what is behind the check (`upstreams`). [`Rule`] lists what is looked for.
+//! request does: listener and connection manager (`listener`), what is no request (`connections`), proxies to which only
+//! those come that have asked (`edge`), the check and its neighbours (`check`, `filters`: what they can do is in `kinds` and
+//! `writers`), routes that switch it off (`routes`: where they stand is in `tables`, which of them lead to no API in
+//! `pages`), what the check depends on in Istio (`condition`), which headers travel (`headers`, by `matcher`), the way to the
+//! authorizer (`cluster`, `tls`), and what is behind the check (`upstreams`). [`Rule`] lists what is looked for.
 //!
 //! # What is promised
 //! - **Nothing is taken for granted.** A setting that is absent counts as what Envoy makes of it. What cannot be seen,
@@ -20,6 +21,7 @@ mod cluster;
 mod condition;
 mod config;
 mod connections;
+mod edge;
 mod filters;
 mod headers;
 mod kinds;

@@ -2,7 +2,7 @@
 
 use crate::answer::identity_headers;
 
-use super::cluster;
+use super::cluster::{self, Speech};
 use super::config::Config;
 use super::filters::{self, Chain, Filter};
 use super::node::Node;
@@ -173,6 +173,9 @@ fn overrides(node: &Node<'_>, (above, place): (&Above<'_, '_>, &Place), findings
             if settings.field(service).is_some() {
                 findings.add(Rule::RouteElsewhere, (place, &settings, service), "another authorizer is asked here");
             }
+        }
+        if let Some(uri) = settings.at(&["http_service", "server_uri"]) {
+            cluster::examine(&uri, Speech::Http, (above.config, place), findings);
         }
     }
 }

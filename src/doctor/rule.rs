@@ -64,7 +64,9 @@ macro_rules! rules {
 
 rules! {
     /// A connection manager has no external authorization at all.
-    NoCheck = ("no-check", Error, "add `envoy.filters.http.ext_authz` before every filter that relies on it, or take the listener away");
+    NoCheck = ("no-check", Error, "add `envoy.filters.http.ext_authz` before every filter that relies on it, or take the listener away; behind an edge that asks, let nobody else through (in Istio an AuthorizationPolicy with `action: ALLOW` and `principals`)");
+    /// Nobody is asked, and only principals that are named get through, by their certificates.
+    EdgeOnly = ("edge-only", Note, "make sure that each of these is the account of proxies that ask, and of nothing else: whoever has it reaches the API, with identity headers of its choice");
     /// A filter chain forwards connections without looking at requests.
     NotHttp = ("not-http", Warning, "use the HTTP connection manager with ext_authz, or make sure that nothing protected is behind this chain");
     /// A filter chain forwards connections to an upstream whose requests are checked elsewhere.
@@ -78,7 +80,7 @@ rules! {
     /// The filter is off unless a route switches it on.
     FilterDisabled = ("filter-disabled", Warning, "remove `disabled: true` from the filter, so that a route added later is protected, too");
     /// The filter belongs to a policy of Envoy Gateway, and is off for routes that the policy does not cover.
-    FilterOfPolicy = ("filter-of-policy", Note, "let the SecurityPolicy target the Gateway, so that a route added later is protected, too");
+    FilterOfPolicy = ("filter-of-policy", Note, "nothing if the SecurityPolicy targets the Gateway: each route of it is switched on, also one added later; if it targets routes, let it target the Gateway");
     /// The filter is asked for a share of the requests only.
     FilterSampled = ("filter-sampled", Error, "remove `filter_enabled`, or set it to 100 % without a runtime key that can lower it; `deny_at_disable: {default_value: true}` refuses the rest");
     /// The filter is asked only for requests that other filters mark.
@@ -122,7 +124,7 @@ rules! {
     /// Something beside the authorizer writes identity headers.
     IdentityOverwritten = ("identity-overwritten", Error, "do not add, set or remove `x-entrance-` headers: only the authorizer knows who is there");
     /// Identity headers of the client reach the upstream, since over HTTP the authorizer cannot take them away.
-    IdentityKept = ("identity-kept", Error, "let `http_service.authorization_response.allowed_upstream_headers` hold `{prefix: x-entrance-}`, and a `header_mutation` filter before the check `remove_on_match: {key_matcher: {prefix: x-entrance-}}`");
+    IdentityKept = ("identity-kept", Error, "let a `header_mutation` filter before the check, on for every route, say `remove_on_match: {key_matcher: {safe_regex: {regex: \"x[^a-z0-9]entrance[^a-z0-9].*\"}}}`; `http_service.authorization_response.allowed_upstream_headers` with `{prefix: x-entrance-}` replaces only what the answer holds");
     /// A route is chosen by an identity header, before the check can have set it.
     IdentityRoutes = ("identity-routes", Error, "do not match `x-entrance-` headers: routes are chosen before the check, by what the client sent");
     /// The path is not normalised.
@@ -158,13 +160,15 @@ rules! {
     /// Headers that the authorizer needs are not sent to it.
     HeadersWithheld = ("headers-withheld", Error, "let the header reach the authorizer, or leave `allowed_headers` and `disallowed_headers` out");
     /// The authorizer does not see headers that ask for another method or path.
-    OverridesWithheld = ("overrides-withheld", Warning, "send `x-http-method-override`, `x-http-method`, `x-method-override`, `x-original-url`, `x-rewrite-url`, `x-script-name`, `script_name` and `path_info`, too: a server may believe them, and what the authorizer does not see it cannot refuse");
+    OverridesWithheld = ("overrides-withheld", Warning, "send `x-http-method-override`, `x-http-method`, `x-method-override`, `x-original-url`, `x-rewrite-url`, `x-script-name`, `script_name`, `script-name`, `path_info` and `path-info`, too: a server may believe them, and what the authorizer does not see it cannot refuse");
     /// Request bodies are sent to the authorizer.
     BodySent = ("body-sent", Note, "remove `with_request_body` unless the authorizer reads bodies: each request waits for its body, and larger ones are refused");
     /// The authorizer's cluster is not there.
     ClusterMissing = ("cluster-missing", Error, "name a cluster that exists: every check fails");
     /// The authorizer's cluster does not speak HTTP/2.
     ClusterNotHttp2 = ("cluster-not-http2", Error, "set `explicit_http_config: {http2_protocol_options: {}}` in the cluster: gRPC is HTTP/2, and every check fails");
+    /// The authorizer is asked by statuses of HTTP where a gRPC server is likely to listen.
+    HttpToGrpc = ("http-to-grpc", Error, "ask with `grpc_service`, or ask the port of `--listen-http` over HTTP/1.1, without `http2_protocol_options` in the cluster: gRPC servers answer 200 to calls that they do not know, and `http_service` takes each 200 for a permit");
     /// Tokens travel to another machine in clear.
     ClusterPlaintext = ("cluster-plaintext", Warning, "put TLS around it, or bring the authorizer to the same machine: the connection carries tokens");
     /// The authorizer's certificate is not verified.

@@ -11,6 +11,19 @@ pub(super) enum Tls {
     Verified,
 }
 
+/// What is known of those who connect to a filter chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peers {
+    /// They have no certificates: connections are in clear.
+    InClear,
+    /// They are not asked for certificates.
+    Unasked,
+    /// They may have shown certificates, and whether these say who they are cannot be told.
+    Claimed,
+    /// The certificates that they have shown, if any, are those of an authority.
+    Proven,
+}
+
 /// Transport sockets around another one.
 const MOST_WRAPPERS: usize = 8;
 /// What chooses the socket of an endpoint.
@@ -18,7 +31,19 @@ const MATCH: &str = "envoy.transport_socket_match";
 
 /// What protects connections to an endpoint of a cluster.
 pub(super) fn of(cluster: &Node<'_>, endpoint: &Node<'_>) -> Tls {
-    let mut socket = chosen(cluster, endpoint).or_else(|| cluster.field("transport_socket"));
+    by(chosen(cluster, endpoint).or_else(|| cluster.field("transport_socket")))
+}
+
+/// Whether any endpoint of a cluster may be reached with TLS. With its mutual TLS by itself Istio writes a socket with TLS,
+/// for endpoints that are marked so, beside one in clear for the others.
+pub(super) fn is_possible(cluster: &Node<'_>) -> bool {
+    let matches = cluster.list("transport_socket_matches");
+    let sockets = matches.iter().map(|one| one.field("transport_socket")).chain([cluster.field("transport_socket")]);
+    sockets.map(by).any(|tls| tls != Tls::None)
+}
+
+/// What a transport socket does.
+fn by(mut socket: Option<Node<'_>>) -> Tls {
     for _ in 0..MOST_WRAPPERS {
         let Some(outer) = &socket else { return Tls::None };
         let (kind, settings) = outer.typed("typed_config").unwrap_or_else(|| ("", outer.clone()));
@@ -33,6 +58,40 @@ pub(super) fn of(cluster: &Node<'_>, endpoint: &Node<'_>) -> Tls {
         }
     }
     Tls::None
+}
+
+/// Who connects to a filter chain; to a listener within the proxy another one may have let them.
+pub(super) fn peers(listener: &Node<'_>, chain: &Node<'_>) -> Peers {
+    const AUTHORITIES: [&str; 3] =
+        ["validation_context", "validation_context_sds_secret_config", "combined_validation_context"];
+    if listener.field("internal_listener").is_some() {
+        return Peers::Claimed;
+    }
+    let Some(socket) = chain.field("transport_socket") else { return Peers::InClear };
+    let (kind, settings) = socket.typed("typed_config").unwrap_or_else(|| ("", socket.clone()));
+    let common = settings.field("common_tls_context");
+    let is_asked = common.is_some_and(|common| AUTHORITIES.iter().any(|name| common.field(name).is_some()));
+    match kind {
+        "RawBuffer" => Peers::InClear,
+        "DownstreamTlsContext" if is_asked && !is_credulous(&settings) && verified(&settings) == Tls::Verified => {
+            Peers::Proven
+        }
+        _ if is_asked => Peers::Claimed,
+        _ => Peers::Unasked,
+    }
+}
+
+/// Whether certificates of anybody's making may do, wherever that stands.
+fn is_credulous(settings: &Node<'_>) -> bool {
+    let mut some = false;
+    settings.walk(&mut |node| some |= !is_chain_verified(node));
+    some
+}
+
+/// Whether the chain of a certificate has to lead to an authority, as is so unless something else is said.
+fn is_chain_verified(context: &Node<'_>) -> bool {
+    const WAYS: [&str; 2] = ["VERIFY_TRUST_CHAIN", "ACCEPT_UNTRUSTED"];
+    context.choice("trust_chain_verification", &WAYS) == "VERIFY_TRUST_CHAIN"
 }
 
 /// The first of the sockets that the metadata of an endpoint matches.
@@ -73,8 +132,7 @@ fn anchored(context: &Node<'_>) -> bool {
         "verify_certificate_hash",
         "custom_validator_config",
     ];
-    context.text("trust_chain_verification") != "ACCEPT_UNTRUSTED"
-        && ANCHORS.iter().any(|name| context.field(name).is_some())
+    is_chain_verified(context) && ANCHORS.iter().any(|name| context.field(name).is_some())
 }
 
 #[cfg(test)]
@@ -110,6 +168,7 @@ mod tests {
             (tls(json!({"validation_context_sds_secret_config": {"name": "ca"}})), Tls::Verified),
             (tls(json!({"combined_validation_context": {"default_validation_context": {}}})), Tls::Unverified),
             (tls(credulous), Tls::Unverified),
+            (tls(json!({"validation_context": {"trusted_ca": {}, "trust_chain_verification": 1}})), Tls::Unverified),
             (tls(json!({"tls_certificates": []})), Tls::Unverified),
             (json!({"name": "envoy.transport_sockets.tls"}), Tls::Unverified),
             (wrapped(tls(anchor.clone())), Tls::Verified),

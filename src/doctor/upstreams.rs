@@ -9,13 +9,14 @@ use super::filters::{self, Chain};
 use super::listener::managers;
 use super::node::Node;
 use super::tables::Tables;
+use super::tls::Peers;
 use super::{Findings, Place, Rule};
 
 /// The clusters that the routes behind a check lead to.
 pub(super) fn of<'a>(config: &Config<'a>) -> BTreeSet<&'a str> {
     let inbound = config.listeners.iter().filter(|listener| !config.is_own_way_out(listener));
     let managers = inbound.flat_map(managers);
-    let checked = managers.filter(|manager| Chain::of(manager, config, false).checks().next().is_some());
+    let checked = managers.filter(|manager| Chain::of(manager, config, Peers::Unasked).checks().next().is_some());
     checked.flat_map(|manager| Tables::of(&manager, config).routes()).flat_map(|route| clusters(&route)).collect()
 }
 

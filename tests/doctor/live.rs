@@ -1,7 +1,7 @@
 //! The corpus in a real Envoy: entries that claim an open door, or a shut one, are tried with requests.
 //!
 //! Each entry has an Envoy of its own, a few at a time. Only addresses are put in: free ports, the upstream, and for the
-//! authorizer a port where nobody listens, or one who permits everything.
+//! authorizer a port where nobody listens, one who permits everything, or a gRPC server that is no authorizer.
 
 use std::net::SocketAddr;
 
@@ -10,6 +10,7 @@ use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_stream::wrappers::TcpListenerStream;
 
 use crate::envoy_process::{address_of, launch};
 use crate::upstream::{Upstream, through};
@@ -20,7 +21,7 @@ const AT_A_TIME: usize = 4;
 /// Where nobody listens.
 const NOBODY: u16 = 1;
 /// What says that a request reaches the upstream although nobody said that it may.
-const OPEN: [Rule; 13] = [
+const OPEN: [Rule; 14] = [
     Rule::NoCheck,
     Rule::NotHttp,
     Rule::TcpBeside,
@@ -34,6 +35,7 @@ const OPEN: [Rule; 13] = [
     Rule::RouteUnprotected,
     Rule::RouteWithoutPolicy,
     Rule::UpgradeUnchecked,
+    Rule::HttpToGrpc,
 ];
 
 /// The document of an entry with addresses of this machine.
@@ -62,7 +64,7 @@ async fn ask(case: &Value, address: SocketAddr, probe: &str) {
         request.push_str(&format!("{name}: {}\r\n", value.as_str().unwrap()));
     }
     if case["kept"].is_boolean() {
-        request.push_str("x-entrance-roles: Admin\r\n");
+        request.push_str("x-entrance-roles: Admin\r\nx-entrance-groups: Admin\r\n");
     }
     if let Some(protocol) = case["upgrade"].as_str() {
         request.push_str(&format!("connection: upgrade\r\nupgrade: {protocol}\r\n"));
@@ -90,12 +92,23 @@ async fn permissive() -> u16 {
     port
 }
 
+/// Speaks gRPC, and knows nothing of authorization.
+async fn grpc() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (_reporter, health) = tonic_health::server::health_reporter();
+    let server = tonic::transport::Server::builder().add_service(health);
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    port
+}
+
 /// What the upstream received of each entry that has this field, as `judge` sees it, beside the entry.
 async fn tried(field: &'static str, authorizer: u16, judge: fn(&Upstream, &str) -> bool) -> Vec<(Value, bool)> {
-    let upstream = Upstream::start().await;
+    let (upstream, grpc) = (Upstream::start().await, grpc().await);
     let one = async |case: Value| {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("envoy.json");
+        let authorizer = if case["authorizer"] == "grpc" { grpc } else { authorizer };
         std::fs::write(&file, placed(&case, (upstream.address.port(), authorizer)).to_string()).unwrap();
         let (_process, admin) = launch(&file, directory.path()).await;
         let address = address_of(admin, case["listener"].as_u64().unwrap_or(0)).await;
@@ -133,7 +146,7 @@ async fn identity_of_the_clients_own_reaches_the_upstream_where_the_doctor_says_
     let claims = |upstream: &Upstream, probe: &str| {
         let received = upstream.received(probe);
         assert_eq!(received.len(), 1, "{probe}");
-        received[0].values("x-entrance-roles").contains(&"Admin")
+        ["x-entrance-roles", "x-entrance-groups"].iter().any(|name| received[0].values(name).contains(&"Admin"))
     };
     for (case, is_kept) in tried("kept", permissive().await, claims).await {
         let is_said = examine(&made(&case)).unwrap().iter().any(|finding| finding.rule == Rule::IdentityKept);

@@ -18,6 +18,7 @@ use super::envoy_process::text;
 use super::objects::Objects;
 use super::plane::{self, Plane, read};
 use super::private_network::ADDRESS;
+use super::program::{Ran, run};
 use super::proxy::Proxy;
 use super::raw_http::{Answer, Ask, http1, probe};
 use super::rbac;
@@ -321,12 +322,16 @@ impl Scene {
         self.found("route-without-policy").await
     }
 
+    /// `entrance doctor` with further flags.
+    pub(crate) async fn doctor(&self, more: &'static [&'static str]) -> Ran {
+        let url = format!("http://{}", self.proxy().admin);
+        let doctor = move || run([&["doctor", &url, "-o", "json"], more].concat());
+        tokio::task::spawn_blocking(doctor).await.unwrap()
+    }
+
     /// Where it sees this rule broken.
     pub(crate) async fn found(&self, rule: &str) -> Vec<String> {
-        let url = format!("http://{}", self.proxy().admin);
-        let ran =
-            tokio::task::spawn_blocking(move || super::program::run(["doctor", &url, "-o", "json"])).await.unwrap();
-        let found = ran.json();
+        let found = self.doctor(&[]).await.json();
         let of_rule = found["findings"].as_array().unwrap().iter().filter(|finding| finding["rule"] == rule);
         of_rule.map(|finding| finding["place"].as_str().unwrap().to_owned()).collect()
     }

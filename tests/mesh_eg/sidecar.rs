@@ -86,6 +86,7 @@ fn a_sidecar_in_the_pod_of_envoy_is_asked_by_its_socket() {
         let read = scene.read().bearer(&scene.token("bob"));
         scene.becomes(&scene.read(), "401 token_missing").await;
         scene.becomes(&read, "200").await;
+        assert_eq!(scene.found("cluster-plaintext").await, Vec::<String>::new());
         scene.edit(&json!({"spec": {"deny": [{"callers": "Any"}]}})).await;
         scene.becomes(&read, "403 deny_entry_matched").await;
         scene.edit(&json!({"spec": {"deny": []}})).await;

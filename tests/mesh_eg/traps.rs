@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::children::until;
 use super::plane::read;
 use super::private_network::inside;
 use super::raw_http::Ask;
@@ -136,6 +137,28 @@ fn a_service_of_another_namespace_is_no_service_without_its_grant() {
         scene.becomes(&scene.read(), "500").await;
         scene.apply(grant).await;
         scene.becomes(&scene.read(), "401 token_missing").await;
+    });
+}
+
+/// gRPC servers answer 200 to what they do not know, and that is a permit to who asks over HTTP: Entrance does not.
+#[test]
+fn the_doctor_sees_who_asks_the_port_for_grpc_over_http_and_tokens_in_clear() {
+    inside(async || {
+        let (scene, _entrance) = Scene::protected("over-http").await;
+        assert_eq!(scene.found("http-to-grpc").await, Vec::<String>::new());
+        assert_eq!(scene.found("cluster-plaintext").await.len(), 1);
+        // The limit of these tests is not that of the example.
+        let ignored = &["--strict", "--ignore=timeout", "--ignore=mutations-unchecked", "--ignore=cluster-plaintext"];
+        let [all, rest] = [scene.doctor(&["--strict"]).await, scene.doctor(ignored).await];
+        assert_eq!((all.code, rest.code), (1, 0), "{}", rest.out);
+        scene
+            .apply(gateway_policy(|check| {
+                let grpc = check.as_object_mut().unwrap().remove("grpc").unwrap();
+                check["http"] = grpc;
+            }))
+            .await;
+        until("the doctor sees it", async || (scene.found("http-to-grpc").await.len() == 1).then_some(())).await;
+        assert_ne!(scene.outcome(&scene.read()).await, "200");
     });
 }
 

@@ -110,12 +110,21 @@ impl Proxy {
 
     /// What `entrance doctor` finds: rule and what was found of everything that is more than a note.
     pub(crate) async fn doctor(&self) -> Vec<String> {
+        self.examined(|severity| severity != "note").await
+    }
+
+    /// What it notes.
+    pub(crate) async fn notes(&self) -> Vec<String> {
+        self.examined(|severity| severity == "note").await
+    }
+
+    async fn examined(&self, is_wanted: impl Fn(&Value) -> bool) -> Vec<String> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_entrance"));
         command.args(["doctor", "-o", "json", &format!("http://{}", self.admin)]);
         let output = tokio::process::Command::from(command).output().await.unwrap();
         let page: Value = serde_json::from_slice(&output.stdout).unwrap();
         let findings = page["findings"].as_array().unwrap().iter();
-        let findings = findings.filter(|finding| finding["severity"] != "note");
+        let findings = findings.filter(|finding| is_wanted(&finding["severity"]));
         let text = |finding: &Value, member: &str| finding[member].as_str().unwrap_or_default().to_owned();
         findings.map(|finding| format!("{}: {}", text(finding, "rule"), text(finding, "found"))).collect()
     }

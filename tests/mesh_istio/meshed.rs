@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use serde_json::json;
 
+use crate::children::until;
 use crate::edge::Edge;
 use crate::helm::root;
 use crate::modes::{Mode, client, gateway_pod, inbound, kind};
@@ -117,7 +118,7 @@ fn behind_an_edge_that_asks_only_its_service_account_reaches_the_api() {
         let workload = Workload::new("sidecar", (namespace, "orders"), json!({"app": "orders"}));
         let port = inbound(&workload, ("127.0.1.8", world.upstream.address), "entrance-sidecar");
         world.plane.apply_all(&[own, strict, port]).await;
-        let _proxy = Proxy::start(&workload, &world.plane).await;
+        let proxy = Proxy::start(&workload, &world.plane).await;
         let secrets = &world.plane.secrets;
         let from = async |address: &'static str, identity| {
             client((address, address), ("127.0.1.8", 8080), (identity, None)).await
@@ -130,6 +131,7 @@ fn behind_an_edge_that_asks_only_its_service_account_reaches_the_api() {
         let at = |address: &'static str| (address, format!("{address}:80").parse().unwrap());
         let forged = Ask::get(HOST, "/orders/7").header("x-entrance-subject", "anybody");
         world.becomes(at("127.0.1.9"), &forged, "200").await;
+        assert!(is_open(&proxy).await);
         for (file, edge, other) in [
             ("examples/istio/ingress.yaml", "127.0.1.10", "127.0.1.11"),
             ("examples/istio/gateway-api.yaml", "127.0.1.11", "127.0.1.10"),
@@ -141,8 +143,55 @@ fn behind_an_edge_that_asks_only_its_service_account_reaches_the_api() {
             world.becomes(at("127.0.1.9"), &forged, "403").await;
             world.becomes(at(other), &world.allowed(), "403").await;
             world.becomes(at(edge), &world.allowed(), "200").await;
+            assert_eq!(proxy.doctor().await, Vec::<String>::new());
+            let account = &policies[0]["spec"]["rules"][0]["from"][0]["source"]["principals"][0];
+            let only = format!("lets through only `spiffe://{}`, by certificate", account.as_str().unwrap());
+            let notes = proxy.notes().await;
+            assert!(notes.iter().all(|note| note.starts_with("edge-only") && note.ends_with(&only)), "{notes:#?}");
+            // Everybody who has a certificate.
+            policies[0]["spec"]["rules"][0]["from"][0]["source"]["principals"][0] = json!("cluster.local/*");
+            world.plane.apply(&policies[0]).await;
+            world.becomes(at("127.0.1.9"), &forged, "200").await;
+            assert!(is_open(&proxy).await);
             world.plane.delete(&policies[0]).await;
             world.becomes(at("127.0.1.9"), &forged, "200").await;
+            assert!(is_open(&proxy).await);
+        }
+    });
+}
+
+/// Whether the doctor says that nobody is asked, and nothing makes up for that.
+async fn is_open(proxy: &Proxy) -> bool {
+    let [found, notes] = [proxy.doctor().await, proxy.notes().await];
+    found.iter().any(|found| found.starts_with("no-check")) && !notes.iter().any(|note| note.starts_with("edge-only"))
+}
+
+/// As in a cluster, where traffic is redirected: chains in clear and with mutual TLS, for requests and for connections.
+#[test]
+fn the_doctor_sees_the_policy_of_a_redirected_sidecar_behind_an_edge() {
+    inside(async || {
+        let world = World::shared().await;
+        let _running = world.running.read().await;
+        let namespace = "redirected-behind";
+        let own = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        let mut mutual = kind(&mut documents("examples/istio/sidecar.yaml"), "PeerAuthentication").clone();
+        mutual["metadata"]["namespace"] = json!(namespace);
+        world.plane.apply_all(&[own, mutual.clone()]).await;
+        let mut workload = Workload::new("sidecar", (namespace, "api"), json!({"app": "orders"}));
+        workload.interception = "REDIRECT";
+        gateway_pod(&world.plane, &workload, ("http", 8080)).await;
+        let proxy = Proxy::start(&workload, &world.plane).await;
+        proxy.sees("virtualInbound").await;
+        let mut policies = documents("examples/istio/ingress.yaml");
+        policies.retain(|object| object["spec"]["action"] == "ALLOW");
+        policies[0]["metadata"]["namespace"] = json!(namespace);
+        for mode in ["STRICT", "PERMISSIVE"] {
+            mutual["spec"]["mtls"]["mode"] = json!(mode);
+            world.plane.apply(&mutual).await;
+            until("the doctor sees an open door", async || is_open(&proxy).await.then_some(())).await;
+            world.plane.apply(&policies[0]).await;
+            until("the doctor sees that it is shut", async || proxy.doctor().await.is_empty().then_some(())).await;
+            world.plane.delete(&policies[0]).await;
         }
     });
 }
@@ -217,9 +266,12 @@ fn the_doctor_finds_nothing_in_the_examples_but_what_the_hardening_mends() {
             rules.filter(|rule| rule != "remote-address" || mode.is_edge()).collect::<BTreeSet<_>>()
         };
         let softer = ["escaped-slashes", "mutations-unchecked", "underscores"].map(str::to_owned);
+        // The shared gateway is out of the mesh here: see `mutual`.
+        let always = |mode: &Mode| (!mode.name.starts_with("sidecar")).then(|| "cluster-plaintext".to_owned());
         for mode in &world.modes {
             world.becomes(mode.at(), &world.allowed(), "200").await;
-            assert_eq!(rules(mode).await, BTreeSet::from(softer.clone()), "{}", mode.name);
+            let wanted: BTreeSet<_> = softer.clone().into_iter().chain(always(mode)).collect();
+            assert_eq!(rules(mode).await, wanted, "{}", mode.name);
         }
         let hardening = documents("examples/istio/hardening.yaml");
         world.plane.apply_all(&hardening).await;
@@ -228,7 +280,7 @@ fn the_doctor_finds_nothing_in_the_examples_but_what_the_hardening_mends() {
             world.becomes(mode.at(), &sly, "400").await;
             world.becomes(mode.at(), &world.allowed(), "200").await;
             mode.proxy.accepted_everything().await;
-            assert_eq!(rules(mode).await, BTreeSet::new(), "{}", mode.name);
+            assert_eq!(rules(mode).await, always(mode).into_iter().collect(), "{}", mode.name);
         }
         for object in &hardening {
             world.plane.delete(object).await;

@@ -51,6 +51,8 @@ fn tokens_travel_to_the_gateway_of_the_chart_by_mutual_tls_or_not_at_all() {
         // Without the rule the proxy of the edge would send them in clear.
         assert_eq!(edge.ask(&world.allowed()).await, "503");
         assert_eq!(world.ask(format!("{ADDRESS}:{PORT}").parse().unwrap(), &world.allowed()).await, "closed");
+        let in_clear = async || edge.proxy.doctor().await.iter().any(|found| found.starts_with("cluster-plaintext"));
+        assert!(in_clear().await);
         let mut rule = object(&chart, "DestinationRule", "entrance-gateway").clone();
         rule["metadata"]["name"] = json!(NAME);
         rule["spec"]["host"] = json!(format!("{NAME}.entrance.svc.cluster.local"));
@@ -58,6 +60,7 @@ fn tokens_travel_to_the_gateway_of_the_chart_by_mutual_tls_or_not_at_all() {
         let at = ("an edge that asks by mutual TLS", edge.address);
         world.becomes(at, &world.allowed(), "200").await;
         assert_eq!(edge.ask(&Ask::get(HOST, "/orders/7")).await, "401 token_missing");
+        assert!(!in_clear().await);
         proxy.accepted_everything().await;
     });
 }

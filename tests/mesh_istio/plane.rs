@@ -71,6 +71,10 @@ pub(crate) fn mesh() -> Value {
     of("unknown-service", json!({"service": "unknown.entrance.internal"}));
     of("meshed", json!({"service": "entrance-meshed.entrance.svc.cluster.local"}));
     of("patient", json!({"timeout": null}));
+    // Asked in the wrong way.
+    let [service, port] = ["service", "port"].map(|member| providers[0]["envoyExtAuthzGrpc"][member].clone());
+    let http = json!({"service": service, "port": port, "timeout": "0.25s", "statusOnError": "503"});
+    providers.push(json!({"name": "over-http", "envoyExtAuthzHttp": http}));
     let headers = json!(["x-auth-user"]);
     providers.push(json!({"name": "others", "envoyExtAuthzHttp":
         {"service": "others.internal", "port": 80, "timeout": "5s", "headersToUpstreamOnAllow": headers}}));

@@ -157,6 +157,19 @@ fn an_authorizer_that_is_not_there_opens_the_door_only_where_somebody_said_so() 
     });
 }
 
+/// gRPC servers answer 200 to what they do not know, and that is a permit to who asks over HTTP: Entrance does not.
+#[test]
+fn the_doctor_sees_that_a_provider_asks_the_port_for_grpc_over_http() {
+    inside(async || {
+        let _running = World::shared().await.running.read().await;
+        let edge = Edge::new("over-http", |policy| policy["spec"]["provider"]["name"] = json!("over-http")).await;
+        says(&edge, "http-to-grpc").await;
+        for ask in [protected(), World::shared().await.allowed()] {
+            assert_ne!(edge.ask(&ask).await, "200");
+        }
+    });
+}
+
 #[test]
 fn two_providers_for_one_workload_close_the_door() {
     inside(async || {

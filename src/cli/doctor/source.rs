@@ -11,6 +11,9 @@ use crate::files::yaml::{self, Lines};
 
 /// Longest dump. Those of large meshes have some ten MiB.
 const MOST_BYTES: usize = 256 << 20;
+/// What is easily mixed up.
+const PORTS: &str =
+    "That of the examples is 9902, Istio's 15000, Envoy Gateway's 19000; 9901 is that of Entrance itself";
 /// Longest wait for a dump.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -70,15 +73,16 @@ fn stdin() -> Result<Vec<u8>, UsageError> {
     Ok(bytes)
 }
 
-/// The admin port's address may be given alone.
+/// The admin port's address may be given alone. Endpoints are in a dump only if somebody asks for them.
 fn address(url: &str) -> String {
     let path = url.splitn(4, '/').nth(3).unwrap_or_default();
-    if path.is_empty() { format!("{}/config_dump", url.trim_end_matches('/')) } else { url.to_owned() }
+    if path.is_empty() { format!("{}/config_dump?include_eds", url.trim_end_matches('/')) } else { url.to_owned() }
 }
 
 async fn fetch(url: &str) -> Result<Vec<u8>, UsageError> {
     let failed = |error: reqwest::Error| {
-        UsageError::new(format!("`{url}` cannot be read: {}; is this the admin port of an Envoy?", error.without_url()))
+        let error = error.without_url();
+        UsageError::new(format!("`{url}` cannot be read: {error}; is this the admin port of an Envoy? {PORTS}"))
     };
     let client = reqwest::Client::builder().no_proxy().timeout(LIMIT).build().map_err(failed)?;
     let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
@@ -99,8 +103,8 @@ mod tests {
 
     #[test]
     fn an_admin_port_is_asked_for_its_dump() {
-        assert_eq!(address("http://127.0.0.1:9901"), "http://127.0.0.1:9901/config_dump");
-        assert_eq!(address("http://127.0.0.1:9901/"), "http://127.0.0.1:9901/config_dump");
+        assert_eq!(address("http://127.0.0.1:9902"), "http://127.0.0.1:9902/config_dump?include_eds");
+        assert_eq!(address("http://127.0.0.1:9902/"), "http://127.0.0.1:9902/config_dump?include_eds");
         assert_eq!(address("http://a/config_dump?resource=x"), "http://a/config_dump?resource=x");
     }
 }
