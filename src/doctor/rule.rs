@@ -122,7 +122,7 @@ rules! {
     /// Something beside the authorizer writes identity headers.
     IdentityOverwritten = ("identity-overwritten", Error, "do not add, set or remove `x-entrance-` headers: only the authorizer knows who is there");
     /// Identity headers of the client reach the upstream, since over HTTP the authorizer cannot take them away.
-    IdentityKept = ("identity-kept", Error, "let `http_service.authorization_response.allowed_upstream_headers` hold `{prefix: x-entrance-}`, and a `header_mutation` filter before the check `remove_on_match: {key_matcher: {prefix: x-entrance-}}`");
+    IdentityKept = ("identity-kept", Error, "let `http_service.authorization_response.allowed_upstream_headers` hold `{prefix: x-entrance-}`, and a `header_mutation` filter before the check `remove_on_match: {key_matcher: {safe_regex: {regex: \"x[^a-z0-9]entrance[^a-z0-9].*\"}}}`");
     /// A route is chosen by an identity header, before the check can have set it.
     IdentityRoutes = ("identity-routes", Error, "do not match `x-entrance-` headers: routes are chosen before the check, by what the client sent");
     /// The path is not normalised.
@@ -146,7 +146,7 @@ rules! {
     /// Header changes are not validated.
     MutationsUnchecked = ("mutations-unchecked", Warning, "set `validate_mutations: true`: a value with a line break would split a header in two");
     /// The authorizer may change any header.
-    MutationsUnlimited = ("mutations-unlimited", Note, "set `decoder_header_mutation_rules` with `disallow_all: true` and `allow_expression: {regex: \"x[-_]entrance[-_].*\"}`");
+    MutationsUnlimited = ("mutations-unlimited", Note, "set `decoder_header_mutation_rules` with `disallow_all: true` and `allow_expression: {regex: \"x[^a-z0-9]entrance[^a-z0-9].*\"}`");
     /// The route is chosen anew after the check.
     RouteCacheCleared = ("route-cache-cleared", Error, "remove `clear_route_cache`: the new route would not be checked");
     /// The protocol version is not V3.

@@ -5,8 +5,10 @@ use entrance::emulator::MintRequest;
 
 use crate::children::{port, scratch};
 use crate::edge::Edge;
+use crate::envoy_process::Bootstrap;
 use crate::proxy_process::{Kind, Neighbours, Proxy, Slip};
 use crate::raw_http::{Ask, Wire, http1, probe};
+use crate::same_requests::POLICIES;
 use crate::stack::{Ground, Link, ORDERS};
 
 const HOST: &str = "same.example.com";
@@ -52,6 +54,47 @@ async fn an_upgrade_takes_no_identity_along() {
             assert_eq!(received.values("x-entrance-roles"), ["Orders.Read"], "{}: {connection}", kind.dialect());
         }
     }
+}
+
+/// Names that are `HTTP_X_ENTRANCE_…` to servers which make variables of headers as lighttpd does.
+const VARIABLES: [&str; 7] = [
+    "X-Entrance~Roles",
+    "X-Entrance.Subject",
+    "X'Entrance!Caller",
+    "x|entrance|tenant",
+    "x`entrance^roles",
+    "X.Entrance-Scopes",
+    "x-entrance+admin",
+];
+
+/// What is sent under such names does not arrive, whoever takes it away.
+async fn no_variable(address: std::net::SocketAddr, ground: &Ground, expected: &str) {
+    let token = ground.emulator.mint(&super::bob()).unwrap();
+    for name in VARIABLES {
+        let ask = Ask::get(HOST, "/orders/7").bearer(&token).header(name, "Orders.Admin");
+        let outcome = http1(address, &ask).await.outcome();
+        let received = ground.upstream.received(&ask.probe);
+        assert_eq!((&*outcome, received.len()), (expected, usize::from(expected == "200")), "{name}");
+        for (header, value) in received.iter().flat_map(|received| received.identity()) {
+            assert_ne!(value, "Orders.Admin", "{name} as {header}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_punctuation_hides_an_identity() {
+    let refused = "400 request_malformed";
+    for (kind, expected) in
+        [(None, "200"), (Some(Kind::Nginx), "200"), (Some(Kind::Traefik), refused), (Some(Kind::Caddy), refused)]
+    {
+        let edge = Edge::start(kind).await;
+        no_variable(edge.proxy.address(), &edge.ground, expected).await;
+    }
+    let ground = Ground::prepare(&[("same.yaml", POLICIES)]).await;
+    let entrance = ground.entrance(Link::Tcp, &[]).await;
+    entrance.ready().await;
+    let envoy = ground.envoy(Bootstrap::tcp(&entrance.listen).patient().lax_underscores()).await;
+    no_variable(envoy.address, &ground, "200").await;
 }
 
 /// Where a proxy asks, and what it takes to have it ask about a named policy.
