@@ -59,6 +59,27 @@ fn broken(page: &Path, text: &str) -> Vec<String> {
     broken
 }
 
+/// What a chart has learnt since is lost with `--reuse-values`, which fails on a new cluster, too.
+#[test]
+fn commands_that_keep_values_take_those_of_a_newer_chart_as_well() {
+    let pages = pages().into_iter().map(|page| fs::read_to_string(page).unwrap());
+    let lines = pages.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>());
+    let keeping: Vec<_> = lines.filter(|line| line.contains("helm ") && line.contains("-reuse-values")).collect();
+    assert!(keeping.len() >= 3, "{keeping:?}");
+    assert!(keeping.iter().all(|line| line.contains("--reset-then-reuse-values")), "{keeping:?}");
+}
+
+/// Identity headers are worth nothing to an API that others reach, too.
+#[test]
+fn the_first_lines_about_a_proxy_say_that_nobody_may_reach_the_api_past_it() {
+    for page in ["docs/envoy.md", "docs/forward-auth.md", "docs/gateway-api.md"] {
+        let text = read(page);
+        let first = text.split("\n## ").next().unwrap().replace('\n', " ");
+        assert!(first.contains("](security.md#what-is-not-covered)"), "{page}");
+        assert!(first.contains("past "), "{page}");
+    }
+}
+
 #[test]
 fn links_lead_somewhere() {
     let broken: Vec<String> =

@@ -151,7 +151,8 @@ fn envoy_accepts_the_examples_and_every_part_of_the_docs() {
         assert_eq!(envoy_says(&configuration(&file)), Ok(()), "{}", file.display());
     }
     let parts = pages().into_iter().flatten().flat_map(|block| block.documents());
-    let parts: Vec<_> = parts.filter(|part| !part.contains_key("kind")).collect();
+    // Istio's own words are tested with Istio.
+    let parts: Vec<_> = parts.filter(|part| !part.contains_key("kind") && !part.contains_key("meshConfig")).collect();
     assert!(parts.len() >= 3, "only {} parts were found in the docs", parts.len());
     for part in parts {
         assert_eq!(envoy_says(&with(&part)), Ok(()), "{part:?}");

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use crate::policy::host::HostPattern;
+use crate::policy::pins::Pins;
 use crate::policy::rules::{Mode, Poison, Policy, PolicyId};
 use crate::policy::snapshot::{Change, Snapshot};
 use crate::policy::table::{HostTable, TANGLED};
@@ -16,7 +17,7 @@ use crate::policy::table::{HostTable, TANGLED};
 use super::fault::{About, Fault};
 use super::field_path::FieldPath;
 use super::object::{Kind, ObjectId};
-use super::owner::{self, Named, Owner, Pins};
+use super::owner::{self, Named, Owner};
 use super::policy::ReadPolicy;
 use super::scopes::Scopes;
 use super::settings::{Scope, Settings};
@@ -26,7 +27,8 @@ use super::settings::{Scope, Settings};
 #[derive(Default)]
 pub(super) struct Hosts {
     scope: Scope,
-    pins: Pins,
+    /// A sidecar has none.
+    pins: Arc<Pins>,
     /// Who names a host, in the order of the ids.
     named: Named,
     /// Policies with a broken host that do more than record.
@@ -43,12 +45,14 @@ pub(super) struct Hosts {
 impl Hosts {
     /// No host yet.
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { scope: settings.scope.clone(), pins: settings.pins.clone(), ..Self::default() }
+        let pins = Arc::new(pins(settings));
+        let snapshot = Arc::new(Snapshot::default().pinned(Arc::clone(&pins)));
+        Self { scope: settings.scope.clone(), pins, snapshot, ..Self::default() }
     }
 
     /// Whether hosts are sorted out by these settings.
     pub(super) fn obeys(&self, settings: &Settings) -> bool {
-        self.scope == settings.scope && self.pins == settings.pins
+        self.scope == settings.scope && *self.pins == pins(settings)
     }
 
     /// A policy comes.
@@ -158,6 +162,14 @@ impl Hosts {
             Scope::Workload { .. } => None,
             Scope::Gateway => owner::of(host, &self.named, &self.pins),
         }
+    }
+}
+
+/// The pins that count: those of a shared gateway. A sidecar guards its own pod.
+fn pins(settings: &Settings) -> Pins {
+    match settings.scope {
+        Scope::Workload { .. } => Pins::default(),
+        Scope::Gateway => Pins::from(&settings.pins),
     }
 }
 

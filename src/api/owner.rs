@@ -8,17 +8,16 @@
 //! such a route takes its host. A route that a listener takes by labels of its namespace may be one that it does not take,
 //! so it takes nothing from others.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
 use crate::policy::host::HostPattern;
+use crate::policy::pins::Pins;
 use crate::policy::rules::{Mode, Seniority};
 
 use super::policy::ReadPolicy;
-
-pub(super) type Pins = BTreeMap<HostPattern, Arc<str>>;
 
 /// Who names a host.
 pub(super) type Named = HashMap<HostPattern, Vec<Arc<ReadPolicy>>, RandomState>;
@@ -41,7 +40,7 @@ pub(super) struct First<'a> {
 
 /// Who owns the host, if anybody names it.
 pub(super) fn of<'a>(host: &'a HostPattern, named: &'a Named, pins: &'a Pins) -> Option<Owner<'a>> {
-    if let Some(namespace) = pinned(host, pins) {
+    if let Some(namespace) = pins.of_pattern(host) {
         return Some(Owner { namespace, by: None });
     }
     let (at, here) = named.get_key_value(host)?;
@@ -79,13 +78,4 @@ impl<'a> Claim<'a> {
         let policy = &self.read.policy.seniority;
         Owner { namespace: &policy.id.namespace, by: Some(First { policy, at: self.at }) }
     }
-}
-
-/// The pin of the host itself, else that of the nearest wildcard above it.
-fn pinned<'a>(host: &HostPattern, pins: &'a Pins) -> Option<&'a str> {
-    if pins.is_empty() {
-        return None;
-    }
-    let pin = pins.get(host).or_else(|| host.above().find_map(|pattern| pins.get(&pattern)));
-    pin.map(|namespace| &**namespace)
 }

@@ -36,6 +36,7 @@ use super::greeting::greeted;
 use super::service::Service;
 use super::together::{Together, calls};
 use crate::listen::gate::Bounds;
+use crate::listen::grpc;
 use crate::listen::places::Places;
 use crate::listen::{Connection, Listen, Listener};
 
@@ -43,7 +44,8 @@ use crate::listen::{Connection, Listen, Listener};
 pub const SERVICE: &str = "envoy.service.auth.v3.Authorization";
 
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
-const HEALTH: &str = "/grpc.health.v1.Health/";
+/// All that is served.
+const CALLS: [&str; 3] = [CHECK, "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"];
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
 /// Envoy resets a call that it no longer waits for. Many at once are a bad moment, not an attack: the connection stays.
@@ -245,6 +247,9 @@ fn respond<D: Decide, H: Health>(
     shared: &Arc<Shared<D>>,
     health: &HealthServer<H>,
 ) -> impl Future<Output = Result<Response<Answered>, Infallible>> + use<D, H> {
+    if let Some(refused) = grpc::refused(&call, &CALLS) {
+        return Either::Right(std::future::ready(Ok(refused.map(tonic::body::Body::new).map(Answered::Other))).boxed());
+    }
     if call.uri().path() == CHECK {
         let (shared, patience) = (Arc::clone(shared), shared.service.patience(call.headers()));
         let body = call.into_body();
@@ -255,18 +260,14 @@ fn respond<D: Decide, H: Health>(
             Ok(response)
         });
     }
-    Either::Right(other(call, health.clone()).boxed())
+    Either::Right(healthy(call, health.clone()).boxed())
 }
 
-async fn other<H: Health>(
+async fn healthy<H: Health>(
     call: Request<Incoming>,
     mut health: HealthServer<H>,
 ) -> Result<Response<Answered>, Infallible> {
-    if call.uri().path().starts_with(HEALTH) {
-        return health.call(call).await.map(|response| response.map(Answered::Other));
-    }
-    let unknown = tonic::Status::unimplemented("no such method");
-    Ok(unknown.into_http().map(Answered::Other))
+    health.call(call).await.map(|response| response.map(Answered::Other))
 }
 
 /// The body of a response.

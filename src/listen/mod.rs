@@ -3,10 +3,12 @@
 //!
 //! A peer can open connections for nothing, and each of ours takes a file descriptor and memory. So a listener keeps a
 //! number of them that is known beforehand ([`places`]), and every way to hold one without using it has an end: a peer
-//! that does not read ([`guarded`]), that does not end its head or is silent ([`http1`]).
+//! that does not read ([`guarded`]), that does not end its head or is silent ([`http1`]). What a port for gRPC says to others
+//! stands in [`grpc`].
 
 mod begun;
 pub mod gate;
+pub mod grpc;
 pub mod guarded;
 pub mod http1;
 mod notice;
@@ -33,7 +35,7 @@ const BACKLOG: u32 = 1024;
 /// and answers are short, and there may be as many as this at once.
 const BUFFER: u32 = 128 * 1024;
 
-/// An address to listen on: `127.0.0.1:9191`, `[::]:9191` or `unix:/run/entrance/auth.sock`.
+/// An address to listen on: `127.0.0.1:9191`, `[::]:9191` or `unix:/run/entrance/authz.sock`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// A TCP port.
@@ -151,7 +153,7 @@ fn port(address: SocketAddr) -> io::Result<TcpListener> {
 /// A Unix socket. Before it is listened on nobody can connect, whatever the process's umask left open.
 fn socket(path: &Path) -> io::Result<UnixListener> {
     let socket = UnixSocket::new_stream()?;
-    socket.bind(path)?;
+    socket.bind(path).map_err(|error| homeless(path, error))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
     socket.listen(BACKLOG)
 }
@@ -176,6 +178,17 @@ async fn clear(path: &Path) -> io::Result<()> {
     }
 }
 
+/// The system says of a directory that is not there only that something is not.
+fn homeless(path: &Path, error: io::Error) -> io::Error {
+    match path.parent() {
+        Some(directory) if error.kind() == io::ErrorKind::NotFound => {
+            let message = format!("the directory `{}` does not exist; make it first", directory.display());
+            io::Error::new(io::ErrorKind::NotFound, message)
+        }
+        _ => error,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::gate::Bounds;
@@ -185,7 +198,7 @@ mod tests {
 
     #[test]
     fn addresses_are_a_port_or_a_socket() {
-        for text in ["127.0.0.1:9191", "[::]:9191", "unix:/run/entrance/auth.sock"] {
+        for text in ["127.0.0.1:9191", "[::]:9191", "unix:/run/entrance/authz.sock"] {
             assert_eq!(text.parse::<Listen>().unwrap().to_string(), text);
         }
         for text in ["", "9191", "unix:", "localhost:9191", "http://[::]:1"] {
@@ -197,7 +210,7 @@ mod tests {
     #[tokio::test]
     async fn a_left_over_socket_is_replaced_and_a_living_one_is_not() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("auth.sock");
+        let path = directory.path().join("authz.sock");
         let listen = Listen::Unix(path.clone());
         let first = Listener::bind(&listen, Bounds::default()).await.unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
@@ -207,6 +220,15 @@ mod tests {
         drop(first);
         assert!(path.exists());
         assert!(Listener::bind(&listen, Bounds::default()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_not_there_is_named() {
+        let directory = tempfile::tempdir().unwrap().path().join("absent");
+        let listen = Listen::Unix(directory.join("authz.sock"));
+        let error = Listener::bind(&listen, Bounds::default()).await.err().unwrap();
+        let expected = format!("the directory `{}` does not exist; make it first", directory.display());
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::NotFound, expected));
     }
 
     #[tokio::test]

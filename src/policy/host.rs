@@ -1,4 +1,4 @@
-//! Hosts of requests and of policies: lower-case names without port and trailing dot.
+//! Hosts of requests and of policies: lower-case names without port.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,6 +17,10 @@ pub enum HostFault {
     /// Not a list of labels of letters, digits, hyphens and underscores.
     #[error("must be labels of letters, digits and hyphens with dots between them; write other scripts as xn--…")]
     Label,
+    /// A dot behind the last label. Proxies look for the name with its dot, and so may choose another route than the rules
+    /// that stand on the name.
+    #[error("must not end with a dot; let the proxy take it away (Envoy: `strip_trailing_host_dot`)")]
+    TrailingDot,
     /// The port is not a number.
     #[error("has something after the colon that is not a port")]
     Port,
@@ -30,14 +34,13 @@ pub enum HostFault {
 pub struct Host<'a>(Cow<'a, str>);
 
 impl<'a> Host<'a> {
-    /// Reads an authority as the client sent it: drops a port and one trailing dot, folds case.
+    /// Reads an authority as the client sent it: drops a port, folds case.
     ///
     /// # Errors
     /// [`HostFault`] for lists, user information and everything else that is not one host.
     pub fn parse(raw: &'a [u8]) -> Result<Self, HostFault> {
         let text = std::str::from_utf8(raw).map_err(|_| HostFault::Label)?;
         let name = without_port(text)?;
-        let name = if name.starts_with('[') { name } else { name.strip_suffix('.').unwrap_or(name) };
         fold(name).map(Self)
     }
 
@@ -47,7 +50,7 @@ impl<'a> Host<'a> {
         Self(Cow::Borrowed(""))
     }
 
-    /// Lower-case, without port and trailing dot.
+    /// Lower-case, without port.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -59,7 +62,7 @@ impl<'a> Host<'a> {
     }
 }
 
-fn parents(name: &str) -> impl Iterator<Item = &str> {
+pub(super) fn parents(name: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(name), |name| name.split_once('.').map(|(_, parent)| parent)).skip(1)
 }
 
@@ -80,6 +83,9 @@ fn fold(name: &str) -> Result<Cow<'_, str>, HostFault> {
     if let Some(address) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         let address: Ipv6Addr = address.parse().map_err(|_| HostFault::Label)?;
         return Ok(Cow::Owned(format!("[{address}]")));
+    }
+    if name.ends_with('.') {
+        return Err(HostFault::TrailingDot);
     }
     let letters = |label: &str| label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     let fits = |label: &str| !label.is_empty() && label.len() <= 63 && letters(label);

@@ -14,6 +14,7 @@ pub mod locate;
 pub mod method;
 pub mod overrides;
 pub mod path;
+pub mod pins;
 pub mod rules;
 pub mod scope;
 pub mod slot;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::request::Named;
 
 use super::host::{Host, HostPattern};
+use super::pins::Pins;
 use super::rules::Poison;
 use super::scope::{ScopeFault, Scopes};
 use super::table::HostTable;
@@ -22,6 +23,7 @@ pub struct Snapshot {
     exact: Tables,
     wildcards: Tables,
     any: Option<Arc<HostTable>>,
+    pins: Arc<Pins>,
     scopes: Arc<Scopes>,
     poison: Option<Poison>,
 }
@@ -57,6 +59,12 @@ impl Snapshot {
         next
     }
 
+    /// The same with these pins.
+    #[must_use]
+    pub fn pinned(self, pins: Arc<Pins>) -> Self {
+        Self { pins, ..self }
+    }
+
     /// The same with these scopes.
     #[must_use]
     pub fn scoped(mut self, scopes: Arc<Scopes>) -> Self {
@@ -89,7 +97,8 @@ impl Snapshot {
         }
     }
 
-    /// The table for a host: its own, else that of the longest wildcard, else that of `*`.
+    /// The table for a host: its own, else that of the longest wildcard, else that of `*`. For a host that is pinned to a
+    /// namespace nobody else speaks, not by a wildcard above the pin either.
     #[must_use]
     pub fn table(&self, host: &Host<'_>) -> Option<&HostTable> {
         self.find(host, &|_| true)
@@ -103,7 +112,9 @@ impl Snapshot {
     }
 
     fn find<'a>(&'a self, host: &Host<'_>, wanted: &dyn Fn(&HostTable) -> bool) -> Option<&'a HostTable> {
-        let good = |table: Option<&'a Arc<HostTable>>| table.map(Arc::as_ref).filter(|table| wanted(table));
+        let pin = self.pins.of_host(host);
+        let may = |table: &HostTable| pin.is_none_or(|namespace| table.is_of(namespace)) && wanted(table);
+        let good = |table: Option<&'a Arc<HostTable>>| table.map(Arc::as_ref).filter(|table| may(table));
         let wildcard = || host.parents().find_map(|parent| good(self.wildcards.get(parent)));
         good(self.exact.get(host.as_str())).or_else(wildcard).or_else(|| good(self.any.as_ref()))
     }

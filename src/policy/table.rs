@@ -70,6 +70,12 @@ impl HostTable {
         tangled.filter_map(|(_, mode)| self.policies.iter().rev().find(|policy| policy.mode == mode)).map(Arc::as_ref)
     }
 
+    /// Whether the policies are of this namespace.
+    #[must_use]
+    pub fn is_of(&self, namespace: &str) -> bool {
+        self.policies.first().is_some_and(|policy| *policy.id().namespace == *namespace)
+    }
+
     /// All policies of the host, the oldest first.
     #[must_use]
     pub fn policies(&self) -> &[Arc<Policy>] {

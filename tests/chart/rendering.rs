@@ -117,6 +117,42 @@ fn the_guard_before_envoy_gateway_is_that_of_the_example() {
     }
 }
 
+/// Wherever a Gateway may be that asks; its Envoys are to ask a sidecar where the values say so, and only there.
+#[test]
+fn the_guard_knows_the_namespaces_of_all_gateways() {
+    let values = r#"envoyGateway={"guard": true, "grants": ["shop"],
+        "targets": [{"name": "edge", "namespace": "infra"}, {"name": "edge", "namespace": "edge", "socket": true}]}"#;
+    let values = ["--set", "mesh=envoy-gateway", "--set", "gateway.enabled=true", "--set-json", values];
+    let chart = objects(&Helm::offline().renders(&values));
+    let variables = &object(&chart, "ValidatingAdmissionPolicy", "entrance-security-policies")["spec"]["variables"];
+    let named = |name: &str| {
+        let mut all = variables.as_array().unwrap().iter();
+        all.find(|variable| variable["name"] == name).unwrap()["expression"].clone()
+    };
+    assert_eq!(named("here"), "namespaceObject.metadata.name in ['edge', 'entrance', 'infra', 'shop']");
+    assert_eq!(named("sockets"), "namespaceObject.metadata.name in ['edge']");
+}
+
+#[test]
+fn its_notes_say_that_nothing_is_decided_until_a_proxy_asks() {
+    let told = |more: &[&str]| {
+        let install = ["install", "entrance", "charts/entrance", "--namespace", "entrance", "--dry-run=client"];
+        Helm::offline().prints(&[&install, more].concat())
+    };
+    let gateway = ["--set", "gateway.enabled=true", "--set"];
+    for (mesh, nothing, how) in [
+        ("mesh=", true, "HTTP/2 without TLS"),
+        ("mesh=envoy-gateway", false, "HTTP/2 without TLS"),
+        ("mesh=istio", false, "by mutual TLS of the mesh alone"),
+        ("mesh=istio,istio.dataPlane=none", false, "HTTP/2 without TLS"),
+    ] {
+        let notes = told(&[&gateway[..], &[mesh]].concat());
+        assert!(notes.contains("decides nothing until one does"), "{mesh}: {notes}");
+        assert_eq!(notes.contains("makes no object by which anything asks"), nothing, "{mesh}: {notes}");
+        assert!(notes.contains(&format!("(gRPC, {how})")), "{mesh}: {notes}");
+    }
+}
+
 /// The stand-ins for definitions of others.
 async fn definitions(server: &ApiServer) {
     let client = server.client(ADMIN).await;

@@ -9,6 +9,7 @@ use entrance::envoy::service::Limits;
 use entrance::listen::Listen;
 use entrance::metrics::{Gauges, Metrics, exposition};
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -72,7 +73,7 @@ async fn becomes(channel: &Channel, status: ServingStatus) {
 #[tokio::test]
 async fn checks_are_answered_over_tcp_and_over_a_unix_socket() {
     let directory = tempfile::tempdir().unwrap();
-    let socket: PathBuf = directory.path().join("auth.sock");
+    let socket: PathBuf = directory.path().join("authz.sock");
     for listen in [loopback(), Listen::Unix(socket)] {
         let running = run(&listen, Settings::default(), Limits::default()).await;
         let mut client = AuthorizationClient::new(channel(&running.address).await);
@@ -165,7 +166,11 @@ async fn a_call_that_does_not_end_cannot_hold_up_the_end() {
 #[tokio::test]
 async fn other_methods_are_not_implemented() {
     let running = run(&loopback(), Settings::default(), Limits::default()).await;
-    let mut client = tonic_health::pb::health_client::HealthClient::new(channel(&running.address).await);
+    let channel = channel(&running.address).await;
+    let mut other = AggregatedDiscoveryServiceClient::new(channel.clone());
+    let status = other.delta_aggregated_resources(tokio_stream::empty()).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unimplemented, "clients understand the status of HTTP");
+    let mut client = tonic_health::pb::health_client::HealthClient::new(channel);
     let unknown = HealthCheckRequest { service: "no.such.Service".to_owned() };
     let status = client.check(unknown).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::NotFound);

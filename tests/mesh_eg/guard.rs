@@ -12,18 +12,22 @@ use super::scene::Scene;
 
 /// The guard, for one namespace: other tests share the API server.
 async fn guard(scene: &Scene) {
+    let name = json!(scene.namespace("guard"));
     for mut object in read("guard.yaml") {
+        object["metadata"]["name"] = name.clone();
         if object["kind"] == "ValidatingAdmissionPolicyBinding" {
             let names = ["shop", "edge"].map(|name| scene.namespace(name));
             let here = json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": names});
+            object["spec"]["policyName"] = name.clone();
             object["spec"]["matchResources"] = json!({"namespaceSelector": {"matchExpressions": [here]}});
         } else {
-            let rule = &mut object["spec"]["validations"][2]["expression"];
-            let here = rule
-                .as_str()
-                .unwrap()
-                .replace("name) == 'entrance'", &format!("name) == '{}'", scene.namespace("entrance")));
-            *rule = json!(here.replace("'edge'", &format!("'{}'", scene.namespace("edge"))));
+            for variable in object["spec"]["variables"].as_array_mut().unwrap() {
+                let mut text = variable["expression"].as_str().unwrap().to_owned();
+                for name in ["edge", "entrance"] {
+                    text = text.replace(&format!("'{name}'"), &format!("'{}'", scene.namespace(name)));
+                }
+                variable["expression"] = json!(text);
+            }
         }
         scene.apply(object).await;
     }
@@ -60,6 +64,71 @@ fn a_guarded_namespace_has_no_policy_that_opens_a_door() {
         ] {
             judged(&scene, &policy, complaint).await;
         }
+    });
+}
+
+/// A policy with these targets, and with something that is no check.
+fn about(namespace: &str, targets: Value) -> Value {
+    let mut policy = json!({"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "SecurityPolicy",
+        "metadata": {"name": "about", "namespace": namespace}, "spec": targets});
+    policy["spec"]["cors"] = json!({"allowOrigins": ["https://shop.example.com"]});
+    policy
+}
+
+/// The same with a check by somebody else, which opens where it fails.
+fn elsewhere(mut policy: Value) -> Value {
+    policy["spec"]["extAuth"] =
+        json!({"grpc": {"backendRefs": [{"name": "opa", "port": 9191}]}, "timeout": "10s", "failOpen": true});
+    policy
+}
+
+/// Namespaces of `edge` have Gateways that Entrance stands before, those of `shop` have none.
+#[test]
+fn the_guard_lets_others_have_policies_of_their_own_gateways() {
+    inside(async || {
+        let scene = Scene::new("theirs").await;
+        guard(&scene).await;
+        let to = |kind: &str| json!({"group": "gateway.networking.k8s.io", "kind": kind, "name": "edge"});
+        let one = |kind: &str| json!({"targetRef": to(kind)});
+        let listed = |kind: &str| json!({"targetRefs": [to(kind)]});
+        let mut listener = listed("Gateway");
+        listener["targetRefs"][0]["sectionName"] = json!("http");
+        let selected = |kind: &str, namespaces: Value| json!({"targetSelectors": [{"kind": kind, "matchLabels": {"team": "shop"}, "namespaces": namespaces}]});
+        let (same, all) = (json!({"from": "Same"}), json!({"from": "All"}));
+        let (routes, gateway) = ("away from its routes", "away from its Gateway or listener");
+        until("the guard is on", async || scene.dry_run(&about("shop", one("HTTPRoute"))).await.err()).await;
+        for (namespace, targets, complaint) in [
+            ("shop", listed("Gateway"), ""),
+            ("shop", one("Gateway"), ""),
+            ("shop", listener.clone(), ""),
+            ("shop", selected("Gateway", same.clone()), ""),
+            ("shop", listed("TCPRoute"), ""),
+            ("edge", listed("TCPRoute"), ""),
+            ("shop", selected("Gateway", all.clone()), gateway),
+            ("shop", listed("ListenerSet"), gateway),
+            ("shop", selected("ListenerSet", same.clone()), gateway),
+            ("edge", listed("Gateway"), gateway),
+            ("edge", one("Gateway"), gateway),
+            ("edge", listener, gateway),
+            ("edge", selected("Gateway", same), gateway),
+            ("shop", json!({"targetRefs": [to("Gateway"), to("HTTPRoute")]}), routes),
+            ("shop", one("GRPCRoute"), routes),
+            ("shop", listed("HTTPRoute"), routes),
+            ("shop", selected("HTTPRoute", all), routes),
+        ] {
+            let policy = about(namespace, targets);
+            judged(&scene, &policy, complaint).await;
+            let complaint = if complaint.is_empty() { "" } else { "everybody passes" };
+            let mut policy = elsewhere(policy);
+            judged(&scene, &policy, complaint).await;
+            policy["spec"]["extAuth"].as_object_mut().unwrap().remove("failOpen");
+            let complaint = if complaint.is_empty() { "" } else { "asks another authorizer" };
+            judged(&scene, &policy, complaint).await;
+        }
+        let mut ours = elsewhere(about("shop", listed("Gateway")));
+        ours["spec"]["extAuth"]["grpc"]["backendRefs"] =
+            json!([{"name": "entrance-gateway", "namespace": "entrance", "port": 9191}]);
+        judged(&scene, &ours, "everybody passes").await;
     });
 }
 

@@ -55,6 +55,26 @@ fn a_policy_of_a_route_takes_the_check_away_unless_it_merges() {
 }
 
 #[test]
+fn a_policy_of_a_listener_takes_the_check_away() {
+    inside(async || {
+        let (scene, _entrance) = Scene::protected("listener").await;
+        let mut listener = policy("cors", "edge");
+        listener["spec"] =
+            json!({"targetRefs": ours_at("http"), "cors": {"allowOrigins": ["https://shop.example.com"]}});
+        scene.apply(listener.clone()).await;
+        scene.becomes(&scene.read(), "200").await;
+        assert_eq!(scene.found("no-check").await.len(), 1);
+        scene.delete(listener).await;
+        scene.becomes(&scene.read(), "401 token_missing").await;
+    });
+}
+
+/// A listener of the Gateway.
+fn ours_at(section: &str) -> Value {
+    json!([{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge", "sectionName": section}])
+}
+
+#[test]
 fn a_route_is_open_while_it_has_no_policy() {
     inside(async || {
         let scene = Scene::new("order").await;

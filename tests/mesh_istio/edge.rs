@@ -74,8 +74,18 @@ impl Edge {
         self.settle().await;
     }
 
+    /// Applies the hardening of the example's edge to this one.
+    pub(crate) async fn harden(&self) {
+        let mut hardening = documents("examples/istio/hardening.yaml").remove(0);
+        assert_eq!(hardening["spec"]["workloadSelector"]["labels"], json!({"istio": "ingressgateway"}));
+        hardening["metadata"]["namespace"] = json!(self.namespace);
+        hardening["spec"]["workloadSelector"]["labels"] = json!({"istio": self.namespace});
+        self.world.plane.apply(&hardening).await;
+        self.settle().await;
+    }
+
     /// Waits until the proxy has what was applied before.
-    async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
         let mark = format!("mark-{}", probe());
         let mut route = kind(&mut documents("examples/istio/ingress.yaml"), "VirtualService").clone();
         route["metadata"]["namespace"] = json!(self.namespace);

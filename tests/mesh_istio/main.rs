@@ -28,6 +28,7 @@ mod mutual;
 #[path = "../support/objects.rs"]
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod objects;
+mod others;
 mod plane;
 #[path = "../support/private_network.rs"]
 #[expect(dead_code, reason = "no certificates in files here")]

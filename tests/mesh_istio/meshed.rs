@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use serde_json::json;
 
 use crate::edge::Edge;
+use crate::helm::root;
 use crate::modes::{Mode, client, gateway_pod, inbound, kind};
 use crate::plane::documents;
 use crate::private_network::inside;
@@ -159,15 +160,16 @@ fn in_every_example_policies_come_before_what_they_are_about() {
     }
 }
 
-/// Nobody runs ztunnel here, so that the label alone is looked at: without it the rest of the example does nothing.
+/// Nobody runs ztunnel here, so that words are looked at: without the label the rest of the example does nothing. The
+/// namespace itself is in no file: `kubectl delete` of that file would take all with it.
 #[test]
-fn the_namespace_of_the_waypoint_is_in_the_mesh() {
-    let mut objects = documents("examples/istio/waypoint.yaml");
-    let namespace = kind(&mut objects, "Namespace").clone();
-    assert_eq!(namespace["metadata"]["labels"]["istio.io/dataplane-mode"], "ambient");
-    let inside = |object: &&serde_json::Value| object["kind"] != "Namespace";
-    for object in objects.iter().filter(inside) {
-        assert_eq!(object["metadata"]["namespace"], namespace["metadata"]["name"], "{object:#}");
+fn the_namespace_of_the_waypoint_is_said_to_be_labelled_and_is_not_in_the_file() {
+    let command = "kubectl label namespace shop istio.io/dataplane-mode=ambient";
+    for file in ["examples/istio/waypoint.yaml", "docs/istio.md"] {
+        assert!(std::fs::read_to_string(root().join(file)).unwrap().contains(command), "{file}");
+    }
+    for object in documents("examples/istio/waypoint.yaml") {
+        assert_eq!(object["metadata"]["namespace"], "shop", "{object:#}");
     }
 }
 

@@ -10,6 +10,9 @@ use crate::secrets::Identity;
 use crate::upstream::Upstream;
 use crate::world::endpoints;
 
+/// What the pods of the examples say that have an Entrance beside them.
+const INJECT: &str = "entrance.dev/inject";
+
 /// One way to the API.
 pub(crate) struct Mode {
     pub(crate) name: &'static str,
@@ -111,7 +114,7 @@ pub(crate) fn inbound(workload: &Workload, (address, api): (&str, SocketAddr), a
 }
 
 async fn strict(plane: &Plane, upstream: &Upstream) -> Mode {
-    let workload = Workload::new("sidecar", ("shop", "orders"), json!({"app": "orders"}));
+    let workload = Workload::new("sidecar", ("shop", "orders"), json!({"app": "orders", INJECT: "true"}));
     plane.apply(&inbound(&workload, ("127.0.1.2", upstream.address), "entrance-sidecar")).await;
     let proxy = Proxy::start(&workload, plane).await;
     // What stands beside the edges of the examples lets nobody else to the API.
@@ -122,12 +125,15 @@ async fn strict(plane: &Plane, upstream: &Upstream) -> Mode {
 
 async fn socket(plane: &Plane, upstream: &Upstream) -> Mode {
     plane.apply_all(&documents("examples/istio/sidecar-unix.yaml")).await;
-    let workload = Workload::new("sidecar", ("shop", "invoices"), json!({"app": "invoices"}));
+    let workload = Workload::new("sidecar", ("shop", "invoices"), json!({"app": "invoices", INJECT: "true"}));
     plane.apply(&inbound(&workload, ("127.0.1.4", upstream.address), "entrance-socket")).await;
     plain("sidecar, Unix socket", "127.0.1.4:8080", Proxy::start(&workload, plane).await)
 }
 
 async fn waypoint(plane: &Plane) -> Mode {
+    let ambient = json!({"metadata": {"labels": {"istio.io/dataplane-mode": "ambient"}}});
+    let shop = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
+    plane.merge(&shop, ("", &ambient)).await;
     let mut objects = documents("examples/istio/waypoint.yaml");
     hostname(kind(&mut objects, "Gateway"), "waypoint", "shop");
     let labels = json!({"gateway.networking.k8s.io/gateway-name": "waypoint"});

@@ -52,7 +52,7 @@ pub(crate) fn documents(file: &str) -> Vec<Value> {
     read.into_iter().map(|document| document.body).filter(|body| !body.is_null()).collect()
 }
 
-/// The mesh configuration of the examples, and providers that nobody should have.
+/// The mesh configuration of the examples, providers that nobody should have, and one of others.
 pub(crate) fn mesh() -> Value {
     let mut config = documents("examples/istio/mesh.yaml").remove(0)["meshConfig"].take();
     config["enableAutoMtls"] = json!(false);
@@ -71,6 +71,9 @@ pub(crate) fn mesh() -> Value {
     of("unknown-service", json!({"service": "unknown.entrance.internal"}));
     of("meshed", json!({"service": "entrance-meshed.entrance.svc.cluster.local"}));
     of("patient", json!({"timeout": null}));
+    let headers = json!(["x-auth-user"]);
+    providers.push(json!({"name": "others", "envoyExtAuthzHttp":
+        {"service": "others.internal", "port": 80, "timeout": "5s", "headersToUpstreamOnAllow": headers}}));
     config
 }
 

@@ -23,6 +23,7 @@ fn the_same_requests_have_the_same_outcome_behind_istio() {
         let hardening = documents("examples/istio/hardening.yaml");
         world.plane.apply_all(&hardening).await;
         let edge = Edge::new("requests", |_| {}).await;
+        edge.harden().await;
         // Watched apart from policies: the grant and the revocation.
         let eve = |claims| world.token(json!({"user": "eve", "set_claims": claims}));
         let create = Ask::new("POST", "same.example.com", "/orders").header("content-length", "0");

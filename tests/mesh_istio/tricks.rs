@@ -53,7 +53,6 @@ fn nothing_gets_past_entrance_behind_istio() {
         let world = World::shared().await;
         let _alone = world.running.write().await;
         world.plane.apply_all(&documents("tests/cases/envoy_policies.yaml")).await;
-        let hardening = documents("examples/istio/hardening.yaml");
         let tokens = Tokens::of(&world.emulator);
         let edge = Edge::new("tricks", |policy| policy["spec"]["provider"]["name"] = json!("patient")).await;
         let node = Server::start(Kind::Node).await;
@@ -62,11 +61,9 @@ fn nothing_gets_past_entrance_behind_istio() {
         let gunicorn = Server::start(Kind::Gunicorn).await;
         before(&edge, ("gunicorn", &gunicorn)).await;
         clean("gunicorn", &verdict((edge.address, &gunicorn.report()), &tokens, &[]).await);
-        world.plane.apply_all(&hardening).await;
+        edge.harden().await;
         edge.proxy.sees("REJECT_REQUEST").await;
+        before(&edge, ("gunicorn", &gunicorn)).await;
         clean("gunicorn, hardened", &verdict((edge.address, &gunicorn.report()), &tokens, &[]).await);
-        for object in &hardening {
-            world.plane.delete(object).await;
-        }
     });
 }

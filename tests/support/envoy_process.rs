@@ -23,7 +23,7 @@ impl Bootstrap {
 
     /// Entrance on a Unix socket.
     pub(crate) fn unix(socket: &str) -> Self {
-        Self::shipped(include_str!("../../examples/envoy/envoy-uds.yaml")).put("/run/entrance/auth.sock", socket)
+        Self::shipped(include_str!("../../examples/envoy/envoy-uds.yaml")).put("/run/entrance/authz.sock", socket)
     }
 
     /// Entrance on a port for HTTP.
@@ -41,7 +41,7 @@ impl Bootstrap {
     /// Two instances of Entrance, each on a port.
     pub(crate) fn pair([first, second]: [&str; 2]) -> Self {
         let shipped = Self::shipped(include_str!("../../examples/envoy/envoy-pair.yaml"));
-        shipped.entrance("9191", first).entrance("9192", second)
+        shipped.entrance("9191", first).entrance("9193", second)
     }
 
     /// The listeners take free ports.

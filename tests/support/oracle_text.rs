@@ -180,7 +180,7 @@ pub(crate) fn same(one: &[Part], other: &[Part]) -> bool {
     one.iter().map(shape).eq(other.iter().map(shape))
 }
 
-/// A host without port and trailing dot, in lower case; nothing if it is not one host.
+/// A host without port, in lower case, and not with a dot at its end; nothing if it is not one host.
 pub(crate) fn host(raw: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(raw).ok()?.to_ascii_lowercase();
     if let Some(rest) = text.strip_prefix('[') {
@@ -196,7 +196,6 @@ pub(crate) fn host(raw: &[u8]) -> Option<String> {
         Some(_) => return None,
         None => &text,
     };
-    let name = name.strip_suffix('.').unwrap_or(name);
     if name.is_empty() || name.len() > 253 {
         return None;
     }
