@@ -19,6 +19,17 @@ impl Headers for Vec<(Bytes, Bytes)> {
     }
 }
 
+/// Whether a server that makes a variable of a header's name takes this one for that: letters count in any case, and all
+/// but letters and digits are one (RFC 3875 §4.1.18, which some read so for every byte).
+#[must_use]
+pub fn is_read_as(name: &[u8], known: &[u8]) -> bool {
+    name.len() == known.len() && name.iter().zip(known).all(|(&byte, &wanted)| folded(byte) == folded(wanted))
+}
+
+const fn folded(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
+}
+
 /// What the proxy's configuration says of a request: which part of the rules speaks for it. Clients cannot set it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Named<'a> {

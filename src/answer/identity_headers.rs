@@ -1,9 +1,9 @@
 //! The headers that tell an upstream who calls, and the rule that no client ever sends them.
 //!
-//! Entrance owns every header whose name, in lower case and with `_` read as `-`, begins with `x-entrance-`: CGI, WSGI
-//! and PHP fold `_` and `-` into one. On a permit each of the seven names is either set or removed, and every other
-//! spelling is removed: the aliases of the seven always, because Envoy may be told not to show all headers, and
-//! whatever else the request carries.
+//! Entrance owns every header whose name, in lower case and with all but letters and digits read as `-`, begins with
+//! `x-entrance-`: CGI, WSGI and PHP fold `_` and `-` into one, lighttpd and its kin whatever cannot stand in the name of a
+//! variable. On a permit each of the seven names is either set or removed, and every other spelling is removed: those with
+//! `_` of the seven always, because Envoy may be told not to show all headers, and whatever else the request carries.
 //!
 //! Values are visible ASCII. Other bytes, `%` and `,` are percent-encoded (RFC 3986 §2.1), so that a comma separates
 //! roles and a space separates scopes, and nothing else does.
@@ -13,6 +13,7 @@ use std::fmt::Write;
 use std::sync::LazyLock;
 
 use crate::identity::{Caller, Text};
+use crate::request::is_read_as;
 
 /// What every name begins with.
 const PREFIX: &[u8] = b"x-entrance-";
@@ -107,10 +108,7 @@ fn aliases(name: &str) -> Vec<String> {
 /// Whether a name begins like ours, in whatever spelling.
 #[must_use]
 pub fn is_ours(name: &[u8]) -> bool {
-    let Some(start) = name.get(..PREFIX.len()) else {
-        return false;
-    };
-    start.iter().zip(PREFIX).all(|(&given, &ours)| given.eq_ignore_ascii_case(&ours) || (given == b'_' && ours == b'-'))
+    name.get(..PREFIX.len()).is_some_and(|start| is_read_as(start, PREFIX))
 }
 
 /// Whether a header of the request poses as one of ours under a name that is not dealt with by setting or removing one
@@ -166,8 +164,13 @@ mod tests {
         assert!(is_impostor(b"X_Entrance_"));
         assert!(!is_impostor(b"x-entrance"));
         assert!(!is_impostor(b"x-request-id"));
-        assert!(!is_impostor(b"x.entrance.roles"));
+        for byte in (0..=u8::MAX).filter(|byte| !byte.is_ascii_alphanumeric()) {
+            let name = [b"X", &[byte][..], b"Entrance", &[byte], b"Roles"].concat();
+            assert_eq!(is_impostor(&name), byte != b'-', "{byte}");
+        }
+        assert!(is_impostor(b"x'entrance!caller"));
         assert!(!is_impostor(b"x-ent_ance-roles"));
+        assert!(!is_impostor(b"x0entrance-roles"));
         assert!(!is_impostor(b""));
     }
 }

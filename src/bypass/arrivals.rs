@@ -58,9 +58,11 @@ impl Arrival {
     }
 }
 
-/// A header's name as careless servers read it.
+/// A header's name as careless servers read it, which make variables of names: lighttpd takes whatever is no letter and no
+/// digit for one and the same.
 pub(super) fn folded(name: &str) -> String {
-    name.trim().to_ascii_lowercase().replace('_', "-")
+    let fold = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+    name.trim().chars().map(fold).collect()
 }
 
 impl Source {

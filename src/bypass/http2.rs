@@ -25,11 +25,16 @@ const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// Everything that a client sends to open a connection with these streams.
-pub(super) fn opening(streams: &[Stream], with: Filling<'_>) -> Vec<u8> {
+/// The number of a client's first stream (RFC 9113 §5.1.1).
+pub(super) const FIRST: u32 = 1;
+/// The number of the one after it.
+pub(super) const SECOND: u32 = 3;
+
+/// Everything that a client sends to open a connection with these streams, of which the first has this number.
+pub(super) fn opening((first, streams): (u32, &[Stream]), with: Filling<'_>) -> Vec<u8> {
     let mut out = PREFACE.to_vec();
     frame((SETTINGS, 0, 0), &[], &mut out);
-    for (stream, id) in streams.iter().zip(numbers()) {
+    for (stream, id) in streams.iter().zip(numbers(first)) {
         let more = stream.body.is_some() || !stream.trailers.is_empty();
         let last = if more { 0 } else { END_STREAM };
         frame((HEADERS, END_HEADERS | last, id), &block(&stream.fields, with), &mut out);
@@ -44,9 +49,9 @@ pub(super) fn opening(streams: &[Stream], with: Filling<'_>) -> Vec<u8> {
     out
 }
 
-/// The numbers of a client's streams.
-fn numbers() -> impl Iterator<Item = u32> {
-    (1..).step_by(2)
+/// The numbers of a client's streams from this one on.
+fn numbers(first: u32) -> impl Iterator<Item = u32> {
+    (first..).step_by(2)
 }
 
 /// Whether the other end answers the preface of HTTP/2 with its own (RFC 9113 §3.4): with a SETTINGS frame.
@@ -67,7 +72,7 @@ pub(super) async fn is_spoken(mut connection: Box<dyn Wire>, patience: Duration)
 pub(super) async fn converse(mut connection: Box<dyn Wire>, opening: &[u8], until: (usize, Duration)) -> Reply {
     let (streams, patience) = until;
     let mut reply = Reply::default();
-    let mut open: BTreeSet<u32> = numbers().take(streams).collect();
+    let mut open: BTreeSet<u32> = numbers(FIRST).take(streams).collect();
     let exchange = async {
         connection.write_all(opening).await?;
         while !open.is_empty() && reply.bytes.len() < MOST_BYTES {

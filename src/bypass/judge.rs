@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn made_up_identities_are_found_in_every_spelling() {
-        for name in ["x-user", "X_User", "X-USER "] {
+        for name in ["x-user", "X_User", "X-USER ", "X~User", "x.user"] {
             let arrivals = [arrival("public", &[("x-bypass-nonce", "a"), (name, "x, bypass-spoof")])];
             assert_eq!(breaches(&judge(&[attempt("a", "")], &arrivals, &meaning())), [Breach::Spoofed], "{name}");
         }

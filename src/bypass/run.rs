@@ -172,7 +172,8 @@ impl<'a> Run<'a> {
                 http1::converse(connection, &steps.iter().map(part).collect::<Vec<_>>(), *patience).await
             }
             Sent::Http2(streams) => {
-                http2::converse(connection, &http2::opening(streams, with), (streams.len(), *patience)).await
+                http2::converse(connection, &http2::opening((http2::FIRST, streams), with), (streams.len(), *patience))
+                    .await
             }
         })
     }

@@ -19,8 +19,8 @@ enum Piece {
     Nonce,
     /// The nonce of a request that is permitted.
     Permit,
-    /// What opens an HTTP/2 connection with these streams.
-    Frames(Vec<Stream>),
+    /// What opens an HTTP/2 connection with these streams, of which the first has this number.
+    Frames(u32, Vec<Stream>),
 }
 
 /// Bytes with places to be filled.
@@ -62,7 +62,12 @@ impl Script {
 
     /// An HTTP/2 connection with these streams, as far as a client opens it.
     pub(super) fn frames(streams: Vec<Stream>) -> Self {
-        Self(vec![Piece::Frames(streams)])
+        Self(vec![Piece::Frames(http2::FIRST, streams)])
+    }
+
+    /// The same on a connection that was upgraded, whose first number belongs to the request that asked for it.
+    pub(super) fn frames_behind_an_upgrade(streams: Vec<Stream>) -> Self {
+        Self(vec![Piece::Frames(http2::SECOND, streams)])
     }
 
     /// Goes on with bytes.
@@ -88,7 +93,7 @@ impl Script {
                 Piece::Token(name) => out.extend_from_slice(with.tokens.value(name).as_bytes()),
                 Piece::Nonce => out.extend_from_slice(with.nonce.as_bytes()),
                 Piece::Permit => out.extend_from_slice(permit(with.nonce).as_bytes()),
-                Piece::Frames(streams) => out.extend(http2::opening(streams, with)),
+                Piece::Frames(first, streams) => out.extend(http2::opening((*first, streams), with)),
             }
         }
         out
@@ -100,7 +105,7 @@ impl Script {
             Piece::Bytes(bytes) => bytes.len(),
             Piece::Nonce => NONCE_LENGTH,
             Piece::Permit => permit("").len().saturating_add(NONCE_LENGTH),
-            Piece::Token(_) | Piece::Frames(_) => 0,
+            Piece::Token(_) | Piece::Frames(..) => 0,
         };
         self.0.iter().map(length).sum()
     }
@@ -113,7 +118,7 @@ impl Script {
             Piece::Token(name) => format!("<token {name}>"),
             Piece::Nonce => "<nonce>".to_owned(),
             Piece::Permit => "<nonce of a permitted request>".to_owned(),
-            Piece::Frames(streams) => Sent::Http2(streams.clone()).shown(),
+            Piece::Frames(_, streams) => Sent::Http2(streams.clone()).shown(),
         };
         self.0.iter().map(piece).collect()
     }

@@ -150,7 +150,7 @@ rules! {
     /// Header changes are not validated.
     MutationsUnchecked = ("mutations-unchecked", Warning, "set `validate_mutations: true`: a value with a line break would split a header in two");
     /// The authorizer may change any header.
-    MutationsUnlimited = ("mutations-unlimited", Note, "set `decoder_header_mutation_rules` with `disallow_all: true` and `allow_expression: {regex: \"x[-_]entrance[-_].*\"}`");
+    MutationsUnlimited = ("mutations-unlimited", Note, "set `decoder_header_mutation_rules` with `disallow_all: true` and `allow_expression: {regex: \"x[^a-z0-9]entrance[^a-z0-9].*\"}`");
     /// The route is chosen anew after the check.
     RouteCacheCleared = ("route-cache-cleared", Error, "remove `clear_route_cache`: the new route would not be checked");
     /// The protocol version is not V3.

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, Method, header};
 use crate::answer::identity_headers;
 use crate::authorize::decision::RequestFacts;
 use crate::recorder::Incoming;
-use crate::request::{Named, Request};
+use crate::request::{Named, Request, is_read_as};
 
 use super::dialect::{Dialect, Meaning, WORDS, Words};
 
@@ -53,6 +53,9 @@ impl Original {
             Some(words) => described(words, asked)?,
             None => itself(asked)?,
         };
+        if method.eq_ignore_ascii_case(b"CONNECT") {
+            return Err("the method is `CONNECT`: what goes through a tunnel is not asked about");
+        }
         Ok(Self {
             method,
             host,
@@ -140,14 +143,18 @@ fn once(headers: &HeaderMap, name: &str, fault: Fault) -> Result<Bytes, Fault> {
     }
 }
 
-/// Servers that fold `_` and `-` would take another spelling for the header itself, and so might whoever set it.
+/// Servers that make variables of names would take another spelling for the header itself, and so might whoever set it.
 fn aliases(headers: &HeaderMap) -> Result<(), Fault> {
-    let known: Vec<&str> = WORDS.iter().map(|(word, _)| *word).chain([CLIENTS, SCHEME]).collect();
+    let known = || WORDS.iter().map(|(word, _)| *word).chain([CLIENTS, SCHEME]);
     let is_alias = |name: &HeaderName| {
         let name = name.as_str();
-        name.contains('_') && known.contains(&&*name.replace('_', "-"))
+        known().any(|known| name != known && is_read_as(name.as_bytes(), known.as_bytes()))
     };
-    if headers.keys().any(is_alias) { Err("a header that describes the request is spelled with `_`") } else { Ok(()) }
+    if headers.keys().any(is_alias) {
+        Err("a header that describes the request is spelled without `-`")
+    } else {
+        Ok(())
+    }
 }
 
 /// The client's own headers: those that describe are the proxy's.

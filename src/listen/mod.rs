@@ -24,7 +24,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
 
 use gate::{Bounds, Gate};
 use places::Places;
@@ -101,9 +101,7 @@ impl Listener {
             Listen::Tcp(address) => Socket::Tcp(port(*address)?),
             Listen::Unix(path) => {
                 clear(path).await?;
-                let listener = UnixListener::bind(path).map_err(|error| homeless(path, error))?;
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-                Socket::Unix(listener)
+                Socket::Unix(socket(path)?)
             }
         };
         Ok(Self { socket, gate: Gate::new(bounds) })
@@ -149,6 +147,14 @@ fn port(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_recv_buffer_size(BUFFER)?;
     socket.set_send_buffer_size(BUFFER)?;
     socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// A Unix socket. Before it is listened on nobody can connect, whatever the process's umask left open.
+fn socket(path: &Path) -> io::Result<UnixListener> {
+    let socket = UnixSocket::new_stream()?;
+    socket.bind(path).map_err(|error| homeless(path, error))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
     socket.listen(BACKLOG)
 }
 

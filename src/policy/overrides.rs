@@ -3,7 +3,7 @@
 //! A decision is about the method and the path of the request itself. Where such a header says something else, a server
 //! behind may do something else.
 
-use crate::request::Request;
+use crate::request::{Request, is_read_as};
 
 /// Headers by which frameworks take another method.
 const METHODS: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
@@ -31,22 +31,17 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    /// Looks at the headers, whose names count in any case and with `_` for `-`.
+    /// Looks at the headers, whose names count in any case, with all but letters and digits read as `-`.
     #[must_use]
     pub fn of(request: &Request<'_>) -> Self {
         let path = request.target.split(|byte| *byte == b'?').next().unwrap_or_default();
         let mut found = Self::default();
         request.headers.each(&mut |name, value| {
-            let is_one = |known: &[&str]| known.iter().any(|known| same(name, known.as_bytes()));
+            let is_one = |known: &[&str]| known.iter().any(|known| is_read_as(name, known.as_bytes()));
             found.method |= is_one(&METHODS);
             found.path |= is_one(&PATHS) && value != request.target && value != path;
             found.path |= is_one(&ROOTS);
         });
         found
     }
-}
-
-fn same(name: &[u8], known: &[u8]) -> bool {
-    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    name.len() == known.len() && name.iter().zip(known).all(|(byte, wanted)| fold(*byte) == fold(*wanted))
 }

@@ -33,7 +33,7 @@ pub(crate) enum Mistake {
     Hosts,
     /// A header is believed about which path is meant.
     Forwarded,
-    /// Identity headers of the client's are left as they are.
+    /// Identity headers of the client's are left as they are if they are spelled with other signs than `-` and `_`.
     Identity,
     /// The payload of a token is believed without its signature.
     Unsigned,
@@ -77,9 +77,11 @@ impl Authorization for Naive {
         let http = request.attributes.as_ref().unwrap().request.as_ref().unwrap().http.as_ref().unwrap();
         let authorization = request.get_client_headers().and_then(|headers| headers.get("authorization"));
         let authorization = authorization.map_or("", String::as_str);
-        let spoofed = http.headers.keys().any(|name| name.replace('_', "-").starts_with("x-entrance"));
-        let allowed = (!spoofed || mistake == Mistake::Identity)
-            && (self.mind.passes(mistake, http) || self.mind.knows(mistake, authorization));
+        // Envoy asks with names in lower case
+        let is_careless = mistake == Mistake::Identity;
+        let folded = |letter: char| if is_careless { letter == '_' } else { !letter.is_ascii_alphanumeric() };
+        let spoofed = http.headers.keys().any(|name| name.replace(folded, "-").starts_with("x-entrance"));
+        let allowed = !spoofed && (self.mind.passes(mistake, http) || self.mind.knows(mistake, authorization));
         let status = if allowed { Status::ok("") } else { Status::permission_denied("") };
         Ok(Response::new(CheckResponse::with_status(status)))
     }

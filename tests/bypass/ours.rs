@@ -102,6 +102,17 @@ fn nothing_gets_past_entrance() {
     });
 }
 
+/// hypercorn goes on in HTTP/2 if it is asked to, and serves what nobody was asked about.
+#[test]
+fn no_upgrade_opens_a_tunnel_past_envoy() {
+    runtime().block_on(async {
+        let guard = Guard::start().await;
+        for care in Care::BOTH {
+            some(&guard, (Kind::Hypercorn, care), &["--family", "protocol"]).await;
+        }
+    });
+}
+
 /// Such a server does what its proxy never saw, unless somebody refuses to pass on what it would believe. Both families
 /// have headers of that kind: the others go by the path of the request.
 #[test]

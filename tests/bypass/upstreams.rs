@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     Node,
     Go,
     Tomcat,
+    /// Agrees to go on in HTTP/2, with the application of uvicorn.
+    Hypercorn,
     /// gunicorn with an application that believes `X-Original-URL` and `X-Rewrite-URL`.
     Believer,
 }
@@ -29,6 +31,7 @@ impl Kind {
         match self {
             Self::FastApi => "uvicorn, FastAPI",
             Self::Gunicorn => "gunicorn",
+            Self::Hypercorn => "hypercorn, FastAPI",
             Self::Believer => "gunicorn, believing `X-Original-URL`",
             Self::Nginx => "nginx",
             Self::Node => "Node",
@@ -42,6 +45,7 @@ impl Kind {
         let port = address.port().to_string();
         let mut command = Command::new(match self {
             Self::FastApi => tool("venv/bin/uvicorn"),
+            Self::Hypercorn => tool("venv/bin/hypercorn"),
             Self::Gunicorn | Self::Believer => tool("venv/bin/gunicorn"),
             Self::Nginx => program("nginx"),
             Self::Node => program("node"),
@@ -54,6 +58,11 @@ impl Kind {
                 .args(["--timeout-keep-alive", "75", "--app-dir"])
                 .arg(example.join("fastapi"))
                 .arg("app:app"),
+            Self::Hypercorn => command.args(["--log-level", "warning", "--workers", "0", "--keep-alive", "75"]).args([
+                "--bind",
+                &address.to_string(),
+                "app:app",
+            ]),
             Self::Gunicorn | Self::Believer => command
                 .args(if self == Self::Believer { &["--env", "BELIEVES=1"][..] } else { &[] })
                 .args(["--log-level", "warning", "--workers", "1", "--threads", "4", "--header-map", "dangerous"])
@@ -73,7 +82,8 @@ impl Kind {
                 command.args(["Reporter", &port]).arg(directory)
             }
         };
-        command.current_dir(directory);
+        // hypercorn looks for its application where it is, or in PYTHONPATH
+        command.current_dir(directory).env("PYTHONPATH", example.join("fastapi")).env("PYTHONDONTWRITEBYTECODE", "1");
         command
     }
 }

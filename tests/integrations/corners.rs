@@ -1,12 +1,16 @@
 //! What the same requests do not show of proxies that ask over HTTP: bodies, upgrades, a policy that the proxy names, a
 //! Unix socket, and an Entrance that does not answer.
 
+use std::net::SocketAddr;
+
 use entrance::emulator::MintRequest;
 
 use crate::children::{port, scratch};
 use crate::edge::Edge;
+use crate::envoy_process::Bootstrap;
 use crate::proxy_process::{Kind, Neighbours, Proxy, Slip};
 use crate::raw_http::{Ask, Wire, http1, probe};
+use crate::same_requests::POLICIES;
 use crate::stack::{Ground, Link, ORDERS};
 
 const HOST: &str = "same.example.com";
@@ -50,8 +54,55 @@ async fn an_upgrade_takes_no_identity_along() {
             let received = edge.ground.upstream.received(&ask.probe);
             let [received] = &received[..] else { panic!("{}: {outcome} for {connection}", kind.dialect()) };
             assert_eq!(received.values("x-entrance-roles"), ["Orders.Read"], "{}: {connection}", kind.dialect());
+            let upgrade: &[&str] = if matches!(kind, Kind::Nginx) { &[] } else { &["websocket"] };
+            assert_eq!(received.values("upgrade"), upgrade, "{}: {connection}", kind.dialect());
         }
     }
+}
+
+/// Names that are `HTTP_X_ENTRANCE_…` to servers which make variables of headers as lighttpd does.
+const VARIABLES: [&str; 7] = [
+    "X-Entrance~Roles",
+    "X-Entrance.Subject",
+    "X'Entrance!Caller",
+    "x|entrance|tenant",
+    "x`entrance^roles",
+    "X.Entrance-Scopes",
+    "x-entrance+admin",
+];
+
+/// What is sent under such names does not arrive, whoever takes it away.
+async fn no_variable(address: SocketAddr, ground: &Ground, expected: impl Fn(&str) -> &'static str) {
+    let token = ground.emulator.mint(&super::bob()).unwrap();
+    for name in VARIABLES {
+        let ask = Ask::get(HOST, "/orders/7").bearer(&token).header(name, "Orders.Admin");
+        let outcome = http1(address, &ask).await.outcome();
+        let received = ground.upstream.received(&ask.probe);
+        let expected = expected(name);
+        assert_eq!((&*outcome, received.len()), (expected, usize::from(expected == "200")), "{name}");
+        for (header, value) in received.iter().flat_map(|received| received.identity()) {
+            assert_ne!(value, "Orders.Admin", "{name} as {header}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_punctuation_hides_an_identity() {
+    let refused = "400 request_malformed";
+    for (kind, expected) in
+        [(None, "200"), (Some(Kind::Nginx), "200"), (Some(Kind::Traefik), refused), (Some(Kind::Caddy), refused)]
+    {
+        let edge = Edge::start(kind).await;
+        // Caddy drops names with a dot by itself
+        let is_dropped = |name: &str| matches!(kind, Some(Kind::Caddy)) && name.contains('.');
+        let expected = |name: &str| if is_dropped(name) { "200" } else { expected };
+        no_variable(edge.proxy.address(), &edge.ground, expected).await;
+    }
+    let ground = Ground::prepare(&[("same.yaml", POLICIES)]).await;
+    let entrance = ground.entrance(Link::Tcp, &[]).await;
+    entrance.ready().await;
+    let envoy = ground.envoy(Bootstrap::tcp(&entrance.listen).patient().lax_underscores()).await;
+    no_variable(envoy.address, &ground, |_| "200").await;
 }
 
 /// Where a proxy asks, and what it takes to have it ask about a named policy.

@@ -42,9 +42,11 @@ mod corners;
 mod edge;
 mod envoy;
 mod forward_auth;
+mod http3;
 mod musts;
 mod page;
 mod paths;
+mod trailers;
 
 /// The order for a token of somebody who reads orders and administers nothing.
 fn bob() -> entrance::emulator::MintRequest {

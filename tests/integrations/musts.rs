@@ -11,14 +11,17 @@ type Must = (&'static [Slip<'static>], &'static str);
 
 const COPIED: &str = "                  allowed_upstream_headers: {patterns: [{prefix: x-entrance-}]}\n";
 
+const TAKEN: &str = "request_mutations:
+                - remove_on_match: {key_matcher: {safe_regex: {regex: \"x[^a-z0-9]entrance[^a-z0-9].*\"}}}";
+
 const ENVOY: [Must; 3] = [
-    (&[("prefix: x-entrance-, ignore_case: true", "exact: x-other")], "identity spoofed under a name that nobody sets"),
+    (&[(TAKEN, "request_mutations: []")], "identity spoofed under a name that nobody sets"),
     (&[(COPIED, "")], "a user reads"),
     (&[("- {exact: origin}", "- {exact: x-other}")], "a preflight"),
 ];
 
 const TRAEFIK: [Must; 3] = [
-    (&[("        authResponseHeadersRegex: (?i)^x[-_]entrance[-_]\n", "")], "identity spoofed"),
+    (&[("        authResponseHeadersRegex: (?i)^x[^a-z0-9]entrance[^a-z0-9]\n", "")], "identity spoofed"),
     (
         &[("trustForwardHeader: false", "trustForwardHeader: true"), ("insecure: false", "insecure: true")],
         "forwarded headers name a forbidden request",
@@ -26,7 +29,8 @@ const TRAEFIK: [Must; 3] = [
     (&[("underscoreHeadersStrategy: reject", "underscoreHeadersStrategy: keep")], "identity spoofed in underscores"),
 ];
 
-const NGINX: [Must; 5] = [
+const NGINX: [Must; 6] = [
+    (&[("        proxy_buffer_size     64k;\n        proxy_buffers         4 64k;\n", "")], "a user has many roles"),
     (&[("X-Original-URI     $request_uri", "X-Original-URI $uri")], "dot segments towards a public page"),
     (&[("proxy_pass http://api;", "proxy_pass http://api/;")], "letters are escaped"),
     (&[("Host               $host", "Host $http_host")], "an absolute target of another host"),

@@ -61,7 +61,7 @@ const CLIENTS: [&str; 2] = ["client-1", "client-2"];
 const SUBJECTS: [&str; 3] = ["oid-1", "a", "x@y"];
 const GROUPS: [&str; 2] = [GROUP, "33333333-0000-4000-8000-000000000002"];
 const TENANTS: [&str; 2] = ["11111111-0000-4000-8000-000000000001", "11111111-0000-4000-8000-000000000002"];
-const HEADERS: [(&str, &str); 23] = [
+const HEADERS: [(&str, &str); 26] = [
     ("origin", "https://app"),
     ("Origin", "https://app"),
     ("origin", ""),
@@ -84,6 +84,9 @@ const HEADERS: [(&str, &str); 23] = [
     ("x-script-name", ""),
     ("Path-Info", "/"),
     ("x-path-info", "/"),
+    ("x.http!method", "PUT"),
+    ("X~Rewrite~Url", "/a"),
+    ("script'name", "/a"),
     ("cookie", "a=b"),
 ];
 

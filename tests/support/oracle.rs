@@ -195,15 +195,19 @@ fn header(ask: &Ask, wanted: &str) -> Vec<String> {
     lines.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect()
 }
 
+/// A header's name as the name of a variable, in which nothing stands but letters, digits and one more.
+fn fold(name: &[u8]) -> String {
+    let letter = |byte: &u8| if byte.is_ascii_alphanumeric() { char::from(byte.to_ascii_lowercase()) } else { '-' };
+    name.iter().map(letter).collect()
+}
+
 fn is_overridden(ask: &Ask) -> bool {
-    let fold = |name: &[u8]| String::from_utf8_lossy(name).to_lowercase().replace('_', "-");
     let kin = ["x-http-method-override", "x-http-method", "x-method-override"];
     ask.headers.iter().any(|(name, _)| kin.contains(&fold(name).as_str()))
 }
 
 /// Servers take the path from there, if they believe it.
 fn leads_elsewhere(ask: &Ask) -> bool {
-    let fold = |name: &[u8]| String::from_utf8_lossy(name).to_lowercase().replace('_', "-");
     let target = String::from_utf8_lossy(&ask.target).into_owned();
     let without_query = target.split_once('?').map_or(target.clone(), |(path, _)| path.to_owned());
     ask.headers.iter().any(|(name, value)| match fold(name).as_str() {

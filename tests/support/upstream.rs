@@ -40,9 +40,11 @@ impl Received {
         self.headers().filter(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
     }
 
-    /// Headers that a careless server takes for those that Entrance sets, in lower case and with `-` for `_`.
+    /// Headers that a careless server takes for those that Entrance sets, in lower case and with `-` for all but letters and
+    /// digits, as lighttpd makes variables of them.
     pub(crate) fn identity(&self) -> Vec<(String, &str)> {
-        let fold = |name: &str| name.to_ascii_lowercase().replace('_', "-");
+        let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+        let fold = |name: &str| name.chars().map(letter).collect::<String>();
         let headers = self.headers().map(|(name, value)| (fold(name), value));
         headers.filter(|(name, _)| name.starts_with("x-entrance")).collect()
     }

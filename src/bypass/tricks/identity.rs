@@ -1,6 +1,7 @@
 //! Headers by which the authorizer tells the upstream who calls: nobody else may set them, in whatever spelling.
 //!
-//! CVE-2025-64484, CVE-2026-52845: a name with `_` for `-` survived, and the server behind folded both into one.
+//! CVE-2025-64484, CVE-2026-52845: a name with `_` for `-` survived, and the server behind folded both into one. Others fold more: to lighttpd `x~user` and
+//! `x.user` are `x-user`, too.
 
 use crate::bypass::family::Family;
 use crate::bypass::script::Script;
@@ -63,7 +64,9 @@ fn spellings(name: &str) -> Vec<String> {
     let mixed = name.replacen('-', "_", 1);
     let last = name.rsplit_once('-').map_or(name.to_owned(), |(head, tail)| format!("{head}_{tail}"));
     let mut all = vec![name.to_owned(), name.to_uppercase(), capital, under.to_uppercase(), under, mixed, last];
+    all.extend(["~", ".", "!", "'"].map(|other| name.replace('-', other)));
     all.extend([
+        name.replacen('-', "'", 1).replacen('-', "|", 1),
         format!("{name} "),
         format!("{name}\t"),
         format!(" {name}"),

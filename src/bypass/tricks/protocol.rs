@@ -36,7 +36,6 @@ pub(super) fn album(ground: &Ground) -> Album {
 
 /// Requests for another protocol, with what would follow if somebody agreed.
 fn upgrades(album: &mut Album, ground: &Ground) {
-    let settings = |request: Request| request.header("http2-settings", "AAMAAABkAAQAoAAAAAIAAAAA");
     for (name, path) in [("open", &ground.open), ("guarded", &ground.guarded)] {
         for protocol in ["h2c", "websocket", "HTTP/2.0", "TLS/1.0", "foo", "h2c, websocket", "connect-udp"] {
             let upgrade = |connection: &str| {
@@ -58,8 +57,45 @@ fn upgrades(album: &mut Album, ground: &Ground) {
         let tunnel = ground.get(path).method("CONNECT").script().and(ground.get(&ground.guarded).script());
         album.add(format!("{name}: CONNECT, then a request"), two(tunnel));
     }
+    for (name, connections, protocols) in H2C {
+        album.add(format!("an upgrade to h2c: {name}, then a stream"), upgraded(ground, (connections, protocols)));
+    }
     let preface = Script::of("PRI * HTTP/2.0\r\n\r\n").and(ground.get(&ground.guarded).script());
     album.add("the preface of HTTP/2, then HTTP/1.1", two(preface));
+}
+
+/// Ways to ask for HTTP/2 on a connection (RFC 7540 §3.2) that some servers take for one: lines of `Connection`, and of
+/// `Upgrade`.
+const H2C: [(&str, &[&str], &[&str]); 13] = [
+    ("as the RFC has it", &["Upgrade, HTTP2-Settings"], &["h2c"]),
+    ("without its settings in Connection", &["Upgrade"], &["h2c"]),
+    ("in lower case", &["upgrade, http2-settings"], &["h2c"]),
+    ("in upper case", &["UPGRADE, HTTP2-SETTINGS"], &["H2C"]),
+    ("in mixed case", &["uPgRaDe, HTTP2-Settings"], &["h2C"]),
+    ("Connection in two lines", &["Upgrade", "HTTP2-Settings"], &["h2c"]),
+    ("behind keep-alive", &["keep-alive, Upgrade, HTTP2-Settings"], &["h2c"]),
+    ("without spaces", &["HTTP2-Settings,Upgrade"], &["h2c"]),
+    ("in a line behind websocket", &["Upgrade, HTTP2-Settings"], &["websocket", "h2c"]),
+    ("in a line before websocket", &["Upgrade, HTTP2-Settings"], &["h2c", "websocket"]),
+    ("in a list behind websocket", &["Upgrade, HTTP2-Settings"], &["websocket, h2c"]),
+    ("in a list before websocket", &["Upgrade, HTTP2-Settings"], &["h2c, websocket"]),
+    ("in a list by itself", &["Upgrade, HTTP2-Settings"], &["h2c,"]),
+];
+
+/// What is open, with an upgrade; when it is answered, HTTP/2 with a stream for what is protected. The first number is
+/// that of the request that was upgraded.
+fn upgraded(ground: &Ground, (connections, protocols): (&[&str], &[&str])) -> Sent {
+    let lines = |name: &'static str, values: &[&str], request: Request| {
+        values.iter().fold(request, |request, value| request.header(name, value))
+    };
+    let open = lines("upgrade", protocols, lines("connection", connections, ground.get(&ground.open)));
+    let open = settings(open.header("sec-websocket-version", "13")).script();
+    let streams = Script::frames_behind_an_upgrade(vec![ground.get(&ground.guarded).stream()]);
+    Sent::Http1(vec![Step { script: open, answers: 1 }, Step { script: streams, answers: 1 }])
+}
+
+fn settings(request: Request) -> Request {
+    request.header("http2-settings", "AAMAAABkAAQAoAAAAAIAAAAA")
 }
 
 fn two(script: Script) -> Sent {
