@@ -16,6 +16,9 @@ const NEEDED: &str = "authorization";
 /// Names that are the authorizer's as well, and that no answer of it holds: it speaks for all that begin so.
 const OTHERS: [&str; 4] = ["x-entrance-groups", "x-entrance-a", "x-entrance-0", "x-entrance-any.name~at-all"];
 
+/// Names that some servers take for ours.
+const ALIKE: [&str; 2] = ["x_entrance_roles", "x~entrance~roles"];
+
 /// The names under which the authorizer tells upstreams who is there.
 fn identity() -> impl Iterator<Item = &'static str> {
     identity_headers::CALLER.into_iter().chain([identity_headers::DECISION])
@@ -25,6 +28,7 @@ fn identity() -> impl Iterator<Item = &'static str> {
 pub(super) fn examine<'a>(check: &Filter<'a>, standing: Standing<'_, 'a>, findings: &mut Findings) {
     let (.., place) = standing;
     seen(&check.config, place, findings);
+    carried_out(&check.config, place, findings);
     if let Some(http) = check.config.field("http_service") {
         replaced(&http, place, findings);
         if !is_taken_away(standing) {
@@ -55,6 +59,23 @@ fn seen(check: &Node<'_>, place: &Place, findings: &mut Findings) {
     }
     if let Some(list) = check.field("disallowed_headers") {
         withheld((&list, true), (Some(NEEDED), place), findings);
+    }
+}
+
+/// What Envoy does of what the authorizer says about identity headers: it leaves undone in silence what its rules forbid.
+fn carried_out(check: &Node<'_>, place: &Place, findings: &mut Findings) {
+    let Some(rules) = check.field("decoder_header_mutation_rules") else { return };
+    let covers = |field: &str, name: &str| {
+        rules.at(&[field, "regex"]).and_then(|regex| matcher::matches_whole(regex.value.as_str()?, name))
+    };
+    let is_refused = |name: &&str| {
+        let is_named =
+            rules.field("disallow_expression").is_some() && covers("disallow_expression", name) != Some(false);
+        is_named || (rules.is_on("disallow_all") && covers("allow_expression", name) != Some(true))
+    };
+    if let Some(name) = identity().chain(OTHERS).chain(ALIKE).find(is_refused) {
+        let found = format!("`{name}` is neither set nor taken away when the authorizer says so");
+        findings.add(Rule::MutationsWithheld, (place, &rules, ""), found);
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn matches(pattern: &Node<'_>, name: &str) -> Option<bool> {
 }
 
 /// Whether an expression matches all of a text.
-fn matches_whole(expression: &str, text: &str) -> Option<bool> {
+pub(super) fn matches_whole(expression: &str, text: &str) -> Option<bool> {
     let config = dense::Config::new()
         .start_kind(StartKind::Anchored)
         // The longest match, whichever alternative comes first.

@@ -151,6 +151,8 @@ rules! {
     MutationsUnchecked = ("mutations-unchecked", Warning, "set `validate_mutations: true`: a value with a line break would split a header in two");
     /// The authorizer may change any header.
     MutationsUnlimited = ("mutations-unlimited", Note, "set `decoder_header_mutation_rules` with `disallow_all: true` and `allow_expression: {regex: \"x[^a-z0-9]entrance[^a-z0-9].*\"}`");
+    /// The authorizer may not change all identity headers, and what a client sends under their names stays.
+    MutationsWithheld = ("mutations-withheld", Error, "let `decoder_header_mutation_rules.allow_expression` be `{regex: \"x[^a-z0-9]entrance[^a-z0-9].*\"}`, and no `disallow_expression` cover such names");
     /// The route is chosen anew after the check.
     RouteCacheCleared = ("route-cache-cleared", Error, "remove `clear_route_cache`: the new route would not be checked");
     /// The protocol version is not V3.
