@@ -44,12 +44,8 @@ async fn a_port_for_grpc_that_is_asked_by_plain_http_permits_nothing() {
     let ground = Ground::prepare(&FILES).await;
     let entrance = ground.entrance(Link::Tcp, &[]).await;
     entrance.ready().await;
-    let cluster = "  - name: entrance\n";
-    let spoken = "    typed_extension_protocol_options:\n      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n        \
-        \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n        \
-        explicit_http_config: {http2_protocol_options: {}}\n";
     let mistaken = Bootstrap::http(entrance.listen.parse().unwrap()).patient().shown("content-type");
-    let envoy = ground.envoy(mistaken.put(cluster, &format!("{cluster}{spoken}"))).await;
+    let envoy = ground.envoy(mistaken.put("{http_protocol_options: {}}", "{http2_protocol_options: {}}")).await;
     // To a client of gRPC Envoy tells a refusal as gRPC does.
     for (method, path, refusal) in [
         ("GET", "/orders/7", "415"),

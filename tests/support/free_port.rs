@@ -8,6 +8,8 @@ use tokio::net::TcpSocket;
 /// Systems take ports for connections, and for servers that do not care, from 32768 on.
 const FIRST: u16 = 20_000;
 const COUNT: u32 = 12_000;
+/// Another address of this machine.
+const MARKS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// A port of its own: no other test is given it, here or in another process, until this process ends.
 pub(crate) fn port() -> SocketAddr {
@@ -15,8 +17,8 @@ pub(crate) fn port() -> SocketAddr {
     loop {
         let at = std::process::id().wrapping_mul(37).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, FIRST.saturating_add(u16::try_from(at).unwrap())));
-        // The UDP port of the same number, which nobody needs, says to others that this one is given away.
-        let Ok(taken) = UdpSocket::bind(address) else { continue };
+        // The UDP port of this number at an address that nobody uses says to others that this one is given away.
+        let Ok(taken) = UdpSocket::bind((MARKS, address.port())) else { continue };
         // Not by listening: a child that another thread has just forked would hold such a socket until it is another
         // program, and whoever wants the port would not get it.
         let socket = TcpSocket::new_v4().unwrap();
