@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use entrance::api::compile::{Compiled, Compiler};
 use entrance::api::fault::About;
-use entrance::api::object::{Object, Resources};
+use entrance::api::object::{Kind, Object, Resources};
 use entrance::api::settings::{Scope, Settings};
 use proptest::prelude::{ProptestConfig, any};
 use proptest::{collection, prop_assert, prop_assert_eq, proptest};
@@ -62,4 +62,43 @@ proptest! {
             prop_assert!(compiled.faults.iter().any(|fault| told(&fault.about) && fault.path.to_string() == path), "{}", path);
         }
     }
+}
+
+/// Routes to one Service, each with 16 hosts of its own.
+fn crowd(routes: usize) -> Vec<Value> {
+    let listener = json!({"name": "all", "port": 80, "protocol": "HTTP", "hostname": "*.example.com"});
+    let gateway = attached_world::of(Kind::Gateway, ("a", "edge"), json!({"listeners": [listener]}));
+    let service = attached_world::of(Kind::Service, ("a", "s"), json!({}));
+    let route = |route: usize| {
+        let hosts: Vec<String> = (0..16).map(|host| format!("h{route}-{host}.example.com")).collect();
+        let rules = json!([{"backendRefs": [{"name": "s"}]}]);
+        let spec = json!({"parentRefs": [{"name": "edge"}], "hostnames": hosts, "rules": rules});
+        attached_world::of(Kind::HttpRoute, ("a", &format!("r{route}")), spec)
+    };
+    [gateway, service].into_iter().chain((0..routes).map(route)).collect()
+}
+
+/// A policy of this namespace and day.
+fn placed(namespace: &str, day: u8, mut spec: Value) -> Value {
+    spec["applicationRef"] = json!({"name": "api"});
+    spec["routes"] = json!([{"name": "all", "path": "/{*rest}", "anonymous": true}]);
+    let metadata =
+        json!({"namespace": namespace, "name": "p", "creationTimestamp": format!("2026-01-0{day}T00:00:00Z")});
+    json!({"apiVersion": "entrance.dev/v1alpha1", "kind": "AccessPolicy", "metadata": metadata, "spec": spec})
+}
+
+#[test]
+fn hosts_that_are_too_many_to_be_meant_are_closed_and_fall_to_nobody() {
+    let targets = json!({"targetRefs": [{"group": "", "kind": "Service", "name": "s"}]});
+    let policies = [placed("a", 1, targets), placed("b", 2, json!({"hosts": ["*.example.com", "h3-3.example.com"]}))];
+    let world = crowd(70);
+    let compiled = compiled(world.iter().chain(&policies), false);
+    let tables = compiled.snapshot.tables();
+    let tables: BTreeMap<String, _> = tables.iter().map(|(host, table)| (host.to_string(), table)).collect();
+    for host in (0..70).flat_map(|route| (0..16).map(move |host| format!("h{route}-{host}.example.com"))) {
+        let table = tables[&host];
+        assert!(table.poison().is_some(), "{host}");
+        assert!(table.policies().iter().all(|policy| *policy.id().namespace == *"a"), "{host}");
+    }
+    assert!(tables["*.example.com"].poison().is_none());
 }

@@ -11,6 +11,7 @@
 pub mod application;
 mod claim;
 pub mod compile;
+mod elder;
 pub mod entry;
 pub mod fault;
 pub mod field_path;
