@@ -22,6 +22,7 @@ pub mod hosts;
 pub mod lint;
 mod memo;
 pub mod object;
+mod opening;
 mod owner;
 pub mod policy;
 pub mod read;
