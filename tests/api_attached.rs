@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use entrance::api::compile::{Compiled, Compiler};
 use entrance::api::fault::About;
+use entrance::api::lint;
 use entrance::api::object::{Kind, Object, Resources};
 use entrance::api::settings::{Scope, Settings};
 use proptest::prelude::{ProptestConfig, any};
@@ -21,11 +22,16 @@ use serde_json::{Value, json};
 
 use attached_oracle::{Oracle, World, covers, names, place};
 
-fn compiled<'v>(bodies: impl Iterator<Item = &'v Value>, sidecar: bool) -> Compiled {
+fn resources<'v>(bodies: impl Iterator<Item = &'v Value>) -> Resources {
     let mut resources = Resources::new();
     for body in bodies {
         resources.put(Arc::new(Object::new(body.as_object().unwrap().clone()).unwrap().unwrap()));
     }
+    resources
+}
+
+fn compiled<'v>(bodies: impl Iterator<Item = &'v Value>, sidecar: bool) -> Compiled {
+    let resources = resources(bodies);
     let labels = BTreeMap::from([("app".to_owned(), "x".to_owned())]);
     let scope = if sidecar { Scope::Workload { namespace: "a".into(), labels } } else { Scope::Gateway };
     Compiler::default().compile(&resources, &Settings { scope, ..Settings::default() })
@@ -101,4 +107,28 @@ fn hosts_that_are_too_many_to_be_meant_are_closed_and_fall_to_nobody() {
         assert!(table.policies().iter().all(|policy| *policy.id().namespace == *"a"), "{host}");
     }
     assert!(tables["*.example.com"].poison().is_none());
+}
+
+#[test]
+fn whoever_opens_the_sidecars_of_others_is_warned() {
+    let told = |bodies: &[&Value]| {
+        let all = resources(bodies.iter().copied());
+        let compiled = compiled(bodies.iter().copied(), false);
+        let remarks = all.of(Kind::AccessPolicy).flat_map(|policy| lint::remarks(policy, &all, &compiled));
+        let selectors = remarks.filter(|remark| remark.path.to_string() == "spec.selector");
+        selectors.map(|remark| remark.problem.into_string()).collect::<Vec<_>>()
+    };
+    let open = placed("a", 1, json!({"hosts": ["status.example.com"]}));
+    let mut beside = placed("a", 1, json!({"hosts": ["*"], "selector": {"matchLabels": {"app": "x"}}}));
+    beside["metadata"]["name"] = json!("beside");
+    let mut elsewhere = beside.clone();
+    elsewhere["metadata"]["namespace"] = json!("b");
+    let mut shut = open.clone();
+    shut["spec"]["routes"][0] = json!({"name": "all", "path": "/{*rest}", "allow": [{"callers": "Any"}]});
+    let one = told(&[&open, &beside]);
+    assert!(one[0].starts_with("is missing, unlike in AccessPolicy a/beside, so that its anonymous routes open"));
+    assert_eq!(
+        [one, told(&[&open, &elsewhere]), told(&[&shut, &beside]), told(&[&open])].map(|told| told.len()),
+        [1, 0, 0, 0]
+    );
 }
