@@ -17,7 +17,8 @@ use entrance::api::lint;
 use entrance::api::object::{Kind, Object, Resources};
 use entrance::api::settings::{Scope, Settings};
 use proptest::prelude::{ProptestConfig, any};
-use proptest::{collection, prop_assert, prop_assert_eq, proptest};
+use proptest::sample::select;
+use proptest::{collection, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use serde_json::{Value, json};
 
 use attached_oracle::{Oracle, World, covers, names, place};
@@ -68,6 +69,52 @@ proptest! {
             prop_assert!(compiled.faults.iter().any(|fault| told(&fault.about) && fault.path.to_string() == path), "{}", path);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+    #[test]
+    fn whoever_comes_later_decides_nothing_that_others_serve(
+        bodies in collection::vec(prop_oneof![3 => attached_world::object(), 2 => attached_world::policy()], 0..14),
+        newcomers in collection::vec(prop_oneof![attached_world::object(), attached_world::policy()], 1..8),
+        (host, hung) in (select(&["x.example.com", "*.x.example.com", "y.example.com"][..]), select(&["a", "b"][..])),
+    ) {
+        // Somebody has a baseline on a Gateway, somebody a route there, and a newcomer another one.
+        let listener = json!({"name": "one", "port": 80, "protocol": "HTTP", "hostname": "*.example.com", "allowedRoutes": {"namespaces": {"from": "All"}}});
+        let gateway = attached_world::of(Kind::Gateway, ("a", "g"), json!({"listeners": [listener]}));
+        let mut base = placed("a", 1, json!({"targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "g"}]}));
+        base["metadata"]["name"] = json!("base");
+        let route = |namespace: &str, host: &str| {
+            let spec = json!({"parentRefs": [{"name": "g", "namespace": "a"}], "hostnames": [host], "rules": [{"backendRefs": [{"name": "s"}]}]});
+            attached_world::of(Kind::HttpRoute, (namespace, "r"), spec)
+        };
+        let bodies = bodies.into_iter().chain([gateway, base, route(hung, "x.example.com")]);
+        let mine = placed("z", 1, json!({"targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "r"}]}));
+        let newcomers = newcomers.into_iter().chain([route("z", host), mine]);
+        let mut first: World = bodies.map(|body| (place(&body), body)).collect();
+        first.values_mut().for_each(|body| body["metadata"]["creationTimestamp"] = json!("2026-01-04T00:00:00Z"));
+        let mut newcomers: Vec<Value> = newcomers.collect();
+        for body in &mut newcomers {
+            body["metadata"]["namespace"] = json!("z");
+            body["metadata"]["creationTimestamp"] = json!("2026-01-05T00:00:00Z");
+        }
+        let later: World = newcomers.into_iter().map(|body| (place(&body), body)).collect();
+        let (before, after) = (compiled(first.values(), false), compiled(first.values().chain(later.values()), false));
+        let oracle = Oracle { world: &first, policy: &Value::Null, sidecar: false };
+        for name in names() {
+            let Some(owner) = decider(&before, &name).filter(|owner| oracle.is_served(&name, owner)) else { continue };
+            prop_assert!(decider(&after, &name).is_some_and(|decider| decider != "z"), "`{}` of {}", name, owner);
+        }
+    }
+}
+
+/// The namespace whose policies decide for a name.
+fn decider(compiled: &Compiled, name: &str) -> Option<String> {
+    let tables = compiled.snapshot.tables();
+    let covering = tables.iter().filter(|(host, _)| covers(&host.to_string(), name));
+    // The exact name is longer than any wildcard above it.
+    let (_, table) = covering.max_by_key(|(host, _)| host.to_string().trim_start_matches('*').len())?;
+    table.policies().first().map(|policy| policy.id().namespace.to_string())
 }
 
 /// Routes to one Service, each with 16 hosts of its own.

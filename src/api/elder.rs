@@ -1,4 +1,4 @@
-//! Which route came first for a host, among those that hang on the Gateways of one namespace.
+//! Which route came first for a host, among those on the Gateways of one namespace, and of that namespace on others.
 //!
 //! Of two routes with one host the Gateway API prefers the older one, by creation, then by namespace and name. Whoever comes
 //! later with a route for a host that others serve there must not decide about them, on no listener: Entrance is asked about a
@@ -13,11 +13,11 @@ use crate::policy::host::HostPattern;
 
 use super::object::{Object, ObjectId};
 
-/// By the namespace of the Gateways.
+/// By the namespace.
 #[derive(Default)]
 pub(super) struct Elders(HashMap<Arc<str>, Elder, RandomState>);
 
-/// The oldest routes on the Gateways of a namespace.
+/// The oldest routes that concern a namespace.
 #[derive(Default)]
 struct Elder {
     /// With this host.
@@ -41,9 +41,9 @@ impl Elders {
         self.0.clear();
     }
 
-    /// A route has this host on a Gateway of a namespace.
-    pub(super) fn note(&mut self, gateways: &Arc<str>, (route, host): (&Object, &HostPattern)) {
-        let elder = self.0.entry(Arc::clone(gateways)).or_default();
+    /// A route has this host, on a Gateway of the namespace or as one of its own.
+    pub(super) fn note(&mut self, namespace: &Arc<str>, (route, host): (&Object, &HostPattern)) {
+        let elder = self.0.entry(Arc::clone(namespace)).or_default();
         let age = Age {
             created: route.created.unwrap_or(i128::MAX),
             namespace: Arc::clone(&route.id.namespace),
@@ -58,8 +58,8 @@ impl Elders {
     }
 
     /// The route that came first, of those that cover the host, or a part of it.
-    pub(super) fn of(&self, gateways: &str, host: &HostPattern) -> Option<&ObjectId> {
-        let elder = self.0.get(gateways)?;
+    pub(super) fn of(&self, namespace: &str, host: &HostPattern) -> Option<&ObjectId> {
+        let elder = self.0.get(namespace)?;
         let above = host.above().filter_map(|pattern| elder.at.get(&pattern));
         let others = [elder.at.get(host), elder.at.get(&HostPattern::Any), elder.below.get(host)];
         above.chain(others.into_iter().flatten()).min().map(|age| &age.route)

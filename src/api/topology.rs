@@ -177,7 +177,9 @@ impl Topology {
                 let listeners = parent.gateway().and_then(|gateway| self.gateways.get(&gateway)?.as_ref().ok());
                 let taking = listeners.into_iter().flatten().filter(|listener| listener.takes(&object.id, parent));
                 for host in taking.flat_map(|listener| common(route, listener)) {
-                    self.elders.note(&parent.namespace, (object, &host));
+                    // Whoever serves it on the Gateways of others may still count on a baseline of its own.
+                    let own = (parent.namespace != object.id.namespace).then_some(&object.id.namespace);
+                    own.into_iter().chain([&parent.namespace]).for_each(|at| self.elders.note(at, (object, &host)));
                 }
             }
         }
