@@ -57,9 +57,13 @@ pub(crate) fn compile(c: &mut Criterion) {
     let settings = Settings::default();
     let mut group = c.benchmark_group("attached");
     group.sample_size(10);
-    for (name, guards) in [("one_route_changed", vec![]), ("one_route_changed_of_many_open", vec![guard()])] {
+    for (name, guards, wide) in [
+        ("one_route_changed", vec![], ""),
+        ("one_route_changed_of_many_open", vec![guard()], ""),
+        ("one_route_changed_of_many_open_wildcards", vec![guard()], "*."),
+    ] {
         group.bench_function(name, |b| {
-            let routes = (0..MANY.policies).map(|number| route(number, &format!("api-{number}.example.com")));
+            let routes = (0..MANY.policies).map(|number| route(number, &format!("{wide}api-{number}.example.com")));
             let all = [application(&minter.jwks()), gateway()].into_iter().chain(guards.clone());
             let mut all = put(all.chain(routes).chain((0..MANY.policies).map(attached)));
             let (mut compiler, mut count) = (Compiler::default(), 0_u64);
@@ -67,7 +71,7 @@ pub(crate) fn compile(c: &mut Criterion) {
             b.iter_batched(
                 || {
                     count += 1;
-                    all.put(object(route(2_500, &format!("changed-{count}.example.com"))));
+                    all.put(object(route(2_500, &format!("{wide}changed-{count}.example.com"))));
                     all.clone()
                 },
                 |resources| (compiler.compile(&resources, &settings), resources),

@@ -15,7 +15,7 @@ use crate::policy::rules::Poison;
 use super::field_path::FieldPath;
 use super::object::ObjectId;
 use super::read::Node;
-use super::topology::{Gate, Reached};
+use super::topology::{Gate, Reached, Way};
 
 /// Hosts that one policy lists.
 pub(super) const HOSTS: RangeInclusive<usize> = 1..=64;
@@ -31,26 +31,31 @@ pub struct Claims {
     pub inside: Vec<HostPattern>,
     /// The targets that they come from, by their positions; those that are not here are listed.
     sources: BTreeMap<HostPattern, Vec<usize>>,
-    /// The Gateways by which they come, as far as they do.
-    gates: Vec<Gate>,
+    /// The listeners by which they come, as far as they do.
+    gates: BTreeMap<HostPattern, BTreeSet<Gate>>,
     /// A host or a target is broken.
     pub poison: Option<Poison>,
 }
 
 impl Claims {
-    /// Whether a host comes by listeners alone that may not take the route.
-    pub(super) fn is_doubtful(&self, host: &HostPattern) -> bool {
-        let mut gates = self.gates.iter().filter(|gate| gate.host == *host).peekable();
-        gates.peek().is_some() && !gates.any(|gate| gate.is_sure)
+    /// Whether a host comes by a route on a listener to which the others are attached with theirs, and the route came first.
+    pub(super) fn hangs_below(&self, host: &HostPattern, (others, at): (&Self, &HostPattern)) -> bool {
+        let is_whole = |gate: &&Gate| gate.by == Way::Whole;
+        let is_there = |one: &Gate, other: &Gate| one.listener == other.listener && one.gateway == other.gateway;
+        let mut first = self.gates(host).filter(|gate| gate.by == Way::Route);
+        first.any(|gate| others.gates(at).filter(is_whole).any(|other| is_there(gate, other)))
     }
 
-    /// Whether a host comes by a route on a Gateway to which the others are attached with theirs.
-    pub(super) fn hangs_below(&self, host: &HostPattern, (others, at): (&Self, &HostPattern)) -> bool {
-        let sure = self.gates.iter().filter(|gate| gate.host == *host && gate.is_sure && !gate.is_whole);
-        let whole = |gateway: &ObjectId| {
-            others.gates.iter().any(|gate| gate.is_whole && gate.host == *at && gate.gateway == *gateway)
-        };
-        sure.map(|gate| &gate.gateway).any(whole)
+    /// A route of another namespace that came first for a host.
+    pub(super) fn elder(&self, host: &HostPattern) -> Option<&ObjectId> {
+        self.gates(host).find_map(|gate| match &gate.by {
+            Way::After(route) => Some(route),
+            Way::Whole | Way::Route | Way::Labels => None,
+        })
+    }
+
+    fn gates(&self, host: &HostPattern) -> impl Iterator<Item = &Gate> {
+        self.gates.get(host).into_iter().flatten()
     }
 
     /// The fields that a host comes from.
@@ -134,10 +139,11 @@ fn attached(
         }
         claims.hosts.extend(hosts);
         claims.inside.extend(inside);
-        claims.gates.extend(one.gates.iter().flat_map(|gate| {
-            let hosts = narrowed(&BTreeSet::from([gate.host.clone()]), listed);
-            hosts.into_iter().map(|host| Gate { host, ..gate.clone() })
-        }));
+        for (host, gates) in &one.gates {
+            for host in narrowed(&BTreeSet::from([host.clone()]), listed) {
+                claims.gates.entry(host).or_default().extend(gates.iter().cloned());
+            }
+        }
     }
     claims.hosts.extend(whole(list, listed.unwrap_or_default(), reached));
     for hosts in [&mut claims.hosts, &mut claims.inside] {

@@ -38,15 +38,15 @@ pub(super) struct Parent {
 }
 
 pub(super) struct Listener {
-    pub(super) name: Box<str>,
+    pub(super) name: Arc<str>,
     pub(super) hostname: HostPattern,
     pub(super) port: Option<i64>,
     /// It ends TLS.
     pub(super) tls: bool,
     /// Routes of its own namespace; `None`: of any.
     pub(super) namespace: Option<Whose>,
-    /// The kinds of routes that it takes; empty: any.
-    pub(super) kinds: Vec<Box<str>>,
+    /// The kinds of routes that it takes, each with its group; empty: any.
+    pub(super) kinds: Vec<[Box<str>; 2]>,
 }
 
 /// Whose routes a listener takes, if not everybody's.
@@ -84,9 +84,10 @@ impl Listener {
             Some(Whose::Own) => parent.namespace == route.namespace,
             Some(Whose::Nobodys) => false,
         };
-        here && parent.section.as_ref().is_none_or(|name| *name == self.name)
+        let is_its = |[group, kind]: &[Box<str>; 2]| **group == *GATEWAY_GROUP && **kind == *route.kind.as_str();
+        here && parent.section.as_ref().is_none_or(|name| **name == *self.name)
             && parent.port.is_none_or(|port| self.port == Some(port))
-            && (self.kinds.is_empty() || self.kinds.iter().any(|kind| **kind == *route.kind.as_str()))
+            && (self.kinds.is_empty() || self.kinds.iter().any(is_its))
     }
 }
 
@@ -183,7 +184,9 @@ fn listener(item: &Node<'_, '_>) -> Option<Option<Listener>> {
         ("None", Some(Whose::Nobodys)),
     ];
     let namespace = if from.is_present() { from.choice(&froms)? } else { Some(Whose::Own) };
-    let kinds = each(&allowed.field("kinds"), |kind| kind.field("kind").text(63).map(Into::into))?;
+    let kinds = each(&allowed.field("kinds"), |kind| {
+        Some([text_or(&kind.field("group"), GATEWAY_GROUP)?.into(), kind.field("kind").text(63)?.into()])
+    })?;
     let port = number(&item.field("port"));
     let (http, tls) = (matches!(protocol, "HTTP" | "HTTPS"), protocol == "HTTPS");
     Some(http.then(|| Listener { name: name.into(), hostname, port, tls, namespace, kinds }))

@@ -21,6 +21,7 @@ use crate::policy::host::HostPattern;
 use super::fault::{About, Fault};
 use super::memo::stand;
 use super::object::{GATEWAY_GROUP, Kind, Object, ObjectId, Resources};
+use super::opening::{Names, Open, Openings};
 use super::policy::ReadPolicy;
 use super::topology::{Hanging, Topology};
 
@@ -28,18 +29,7 @@ use super::topology::{Hanging, Topology};
 #[derive(Default)]
 pub(super) struct Guards {
     known: Vec<Arc<Object>>,
-    /// In order: those for one host before those for more.
-    open: Vec<Open>,
-}
-
-/// Hosts for which requests pass unchecked.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Open {
-    host: HostPattern,
-    /// Host names of other routes in the same place that are narrower: requests for those go there.
-    narrower: BTreeSet<HostPattern>,
-    /// By which route, and why.
-    problem: String,
+    open: Openings,
 }
 
 /// One SecurityPolicy.
@@ -82,7 +72,7 @@ impl Guards {
     /// Takes the policies in; `stands`: routes and Gateways are what they were.
     pub(super) fn renew(&mut self, resources: &Resources, (topology, stands): (&Topology, bool)) {
         if !stand(&mut self.known, resources.of(Kind::SecurityPolicy)) || !stands {
-            self.open = open(&self.known, topology).into_iter().collect();
+            self.open = open(&self.known, topology);
         }
     }
 
@@ -97,10 +87,10 @@ impl Guards {
 
     fn of_policy(&self, read: &ReadPolicy) -> impl Iterator<Item = Fault> {
         let mut told = BTreeSet::new();
-        let all = read.claims.hosts.iter().flat_map(|host| self.near(host).map(move |open| (host, open)));
+        let all = read.claims.hosts.iter().flat_map(|host| self.open.of(host).map(move |open| (host, open)));
         all.filter_map(move |(host, open)| {
             // The same may be so in two places.
-            if !open.concerns(host) || !told.insert((host, &*open.problem)) {
+            if !told.insert((host, &*open.problem)) {
                 return None;
             }
             let id = read.policy.id();
@@ -111,64 +101,37 @@ impl Guards {
             Some(Fault { object, path, problem, about: About::Bypass })
         })
     }
-
-    /// What may concern a host of a policy.
-    fn near(&self, host: &HostPattern) -> impl Iterator<Item = &Open> {
-        let is_one = |host: &HostPattern| matches!(host, HostPattern::Exact(_));
-        let (single, wide) = self.open.split_at(self.open.partition_point(|open| is_one(&open.host)));
-        let from = single.partition_point(|open| is_one(host) && open.host < *host);
-        let to = single.partition_point(|open| !is_one(host) || open.host <= *host);
-        single.get(from..to).unwrap_or_default().iter().chain(wide)
-    }
-}
-
-impl Open {
-    /// Whether requests for a host that a policy names are among those.
-    fn concerns(&self, host: &HostPattern) -> bool {
-        match host.meet(&self.host) {
-            Some(both) if *both == self.host => true,
-            Some(_) => !self.narrower.iter().any(|name| name.meet(host) == Some(host)),
-            None => false,
-        }
-    }
 }
 
 /// What is open in front of the Gateways on which somebody uses `extAuth`.
-fn open(objects: &[Arc<Object>], topology: &Topology) -> BTreeSet<Open> {
+fn open(objects: &[Arc<Object>], topology: &Topology) -> Openings {
     let mut guards: Vec<Guard> = objects.iter().map(|object| Guard::read(object)).collect();
     if !guards.iter().any(|guard| guard.checks) {
-        return BTreeSet::new();
+        return Openings::default();
     }
     guards.sort_by(|one, other| one.age().cmp(&other.age()));
     let guards = Index::new(&guards);
     let hangings: Vec<Hanging<'_>> = topology.hangings().collect();
-    let mut places: HashMap<_, Vec<&Hanging<'_>>, RandomState> = HashMap::default();
-    for at in &hangings {
-        places.entry((&at.gateway, at.entry)).or_default().push(at);
-    }
     let guarded: BTreeSet<&ObjectId> =
         hangings.iter().filter(|at| guards.any_checks(at)).map(|at| &at.gateway).collect();
+    let hangings = || hangings.iter().filter(|at| guarded.contains(&at.gateway));
+    let mut places: HashMap<_, (usize, Names), RandomState> = HashMap::default();
+    for at in hangings() {
+        let number = places.len();
+        let (_, names) = places.entry((&at.gateway, at.entry)).or_insert_with(|| (number, Names::default()));
+        names.extend(at.hosts.iter().cloned());
+    }
     let mut open = BTreeSet::new();
-    for at in hangings.iter().filter(|at| at.leads && guarded.contains(&at.gateway)) {
-        let beside = places.get(&(&at.gateway, at.entry)).map(Vec::as_slice).unwrap_or_default();
-        for problem in problems(&guards, at) {
-            open.extend(at.hosts.iter().map(|host| Open {
-                host: host.clone(),
-                narrower: narrower(host, (at, beside)),
-                problem: problem.clone(),
-            }));
+    for at in hangings().filter(|at| at.leads) {
+        let Some((place, _)) = places.get(&(&at.gateway, at.entry)) else { continue };
+        for problem in problems(&guards, at).into_iter().map(Arc::<str>::from) {
+            let opens = |host: &HostPattern| Open { host: host.clone(), problem: Arc::clone(&problem), place: *place };
+            open.extend(at.hosts.iter().map(opens));
         }
     }
-    open
-}
-
-/// Host names of other routes that are narrower than this one, which a name without a wildcard has none of.
-fn narrower(host: &HostPattern, (at, beside): (&Hanging<'_>, &[&Hanging<'_>])) -> BTreeSet<HostPattern> {
-    if matches!(host, HostPattern::Exact(_)) {
-        return BTreeSet::new();
-    }
-    let names = beside.iter().filter(|other| other.route != at.route).flat_map(|other| &other.hosts);
-    names.filter(|name| *name != host && host.meet(name) == Some(*name)).cloned().collect()
+    let mut places: Vec<(usize, Names)> = places.into_values().collect();
+    places.sort_by_key(|(number, _)| *number);
+    Openings::new(open, places.into_iter().map(|(_, names)| names).collect())
 }
 
 /// Why requests of a route pass unchecked at a listener: all of them, and those of single rules.

@@ -232,8 +232,12 @@ fn elsewhere(read: &ReadPolicy, host: &HostPattern, owner: &Owner<'_>) -> Vec<Fa
                 (false, Mode::Shadow) => "enforcing ",
                 (false, Mode::Enforce) => "",
             };
-            let wildcard = if first.at == host { String::new() } else { format!(" for `{}`", first.at) };
-            format!("by the {older}policy `{}`{wildcard}", first.policy.id)
+            let mut how = format!("by the {older}policy `{}`", first.policy.id);
+            if first.at != host {
+                how.push_str(&format!(" for `{}`", first.at));
+                how.extend(read.claims.elder(host).map(|route| format!(", since {route} is older and serves it, too")));
+            }
+            how
         }
         None => "by a pin of the installation".to_owned(),
     };

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use crate::policy::host::HostPattern;
 use crate::policy::method::is_method;
 use crate::policy::rules::{Access, Methods, Mode, Policy, Route};
@@ -37,6 +39,7 @@ pub fn remarks(object: &Object, resources: &Resources, compiled: &Compiled) -> V
         Kind::AccessPolicy => {
             let mut all = of_names(object, resources);
             all.extend(of_routes(object, compiled));
+            all.extend(everywhere(object, resources));
             all
         }
         Kind::AccessGrant => of_grant(object, resources),
@@ -118,6 +121,24 @@ fn of_grant(object: &Object, resources: &Resources) -> Vec<Remark> {
     let mut found = Vec::new();
     unlisted(&Node::top(&body, "spec", &faults).field("roles"), (&id, "roles", catalogue), &mut found);
     found
+}
+
+/// A policy for every sidecar of its namespace, where others are for some: whoever asks a pod chooses the host.
+fn everywhere(object: &Object, resources: &Resources) -> Option<Remark> {
+    let selects =
+        |body: &Map<String, Value>| body.get("spec").and_then(|spec| spec.get("selector")?.as_object()).is_some();
+    let is_open = |route: &Value| route.get("anonymous").and_then(Value::as_bool) == Some(true);
+    let body = object.body();
+    let routes = body.get("spec").and_then(|spec| spec.get("routes")?.as_array());
+    if selects(&body) || !routes.into_iter().flatten().any(is_open) {
+        return None;
+    }
+    let beside = resources.of(Kind::AccessPolicy).filter(|other| other.id.namespace == object.id.namespace);
+    let selecting =
+        beside.filter(|other| other.text().contains("\"selector\"")).find(|other| selects(&other.body()))?;
+    let why = "so that its anonymous routes open the sidecars of all applications for requests that name its hosts";
+    let problem = format!("is missing, unlike in {}, {why}; write one if the namespace has several", selecting.id);
+    Some(remark(FieldPath::root().field("spec").field("selector"), problem))
 }
 
 fn of_routes(object: &Object, compiled: &Compiled) -> Vec<Remark> {

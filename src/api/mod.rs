@@ -11,6 +11,7 @@
 pub mod application;
 mod claim;
 pub mod compile;
+mod elder;
 pub mod entry;
 pub mod fault;
 pub mod field_path;
@@ -21,6 +22,7 @@ pub mod hosts;
 pub mod lint;
 mod memo;
 pub mod object;
+mod opening;
 mod owner;
 pub mod policy;
 pub mod read;

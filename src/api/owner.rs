@@ -5,8 +5,9 @@
 //! below a wildcard. A policy that only records owns a host if nobody enforces there.
 //!
 //! Whoever attaches a policy to a Gateway and lets routes of a namespace hang there gives their hosts away to it: a policy of
-//! such a route takes its host. A route that a listener takes by labels of its namespace may be one that it does not take,
-//! so it takes nothing from others.
+//! such a route takes its host, if that route came first of all that serve the host on Gateways of the giver's namespace, and
+//! the giver has not named that very host before. A route that a listener takes by labels of its namespace may be one that
+//! it does not take, so nothing is given to it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -53,8 +54,12 @@ pub(super) fn of<'a>(host: &'a HostPattern, named: &'a Named, pins: &'a Pins) ->
     let enforcing = || claims().filter(|claim| claim.read.policy.mode == Mode::Enforce);
     let first =
         enforcing().min_by_key(Claim::age).or_else(|| claims().filter(|one| one.at == at).min_by_key(Claim::age))?;
-    let given = enforcing().filter(|claim| claim.at == at && claim.is_given_by(&first)).min_by_key(Claim::age);
-    Some(given.unwrap_or(first).owner())
+    let here = || enforcing().filter(|claim| claim.at == at);
+    if !here().any(|claim| claim.is_given_by(&first)) {
+        return Some(first.owner());
+    }
+    let either = here().filter(|claim| claim.is_beside(&first) || claim.is_given_by(&first));
+    Some(either.min_by_key(Claim::age).unwrap_or(first).owner())
 }
 
 /// A policy names a host, or a wildcard above it.
@@ -66,8 +71,13 @@ struct Claim<'a> {
 
 impl<'a> Claim<'a> {
     /// The least has it.
-    fn age(&self) -> (bool, &'a Seniority) {
-        (self.read.claims.is_doubtful(self.at), &self.read.policy.seniority)
+    fn age(&self) -> &'a Seniority {
+        &self.read.policy.seniority
+    }
+
+    /// Whether the policies are of one namespace.
+    fn is_beside(&self, first: &Self) -> bool {
+        self.read.policy.id().namespace == first.read.policy.id().namespace
     }
 
     fn is_given_by(&self, first: &Self) -> bool {

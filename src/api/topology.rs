@@ -12,13 +12,14 @@
 //! host is told beside the hosts that others give: nobody knows which ones are missing then.
 //! Labels of namespaces are not looked at: a listener that selects namespaces by them counts as taking a route.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
 use crate::policy::host::HostPattern;
 
+use super::elder::Elders;
 use super::gateway::{self, Listener, Parent, Read, Route, Whose};
 use super::memo::{Memo, stand};
 use super::object::{Kind, Object, ObjectId, Resources};
@@ -28,6 +29,11 @@ use super::target::{self, Target};
 const CLUSTER_DOMAIN: &str = "cluster.local";
 /// Hosts that one target comes to; beyond that nobody knows which were meant.
 const MOST_HOSTS: usize = 1024;
+/// Those that are kept of such a target all the same, closed, so that they fall to no other: as many as all targets of a
+/// policy may have.
+const MOST_KEPT: usize = 16 * MOST_HOSTS;
+/// Listeners by which one host comes to a target. A host has no owner by those beyond.
+const MOST_GATES: usize = 64;
 
 /// What a target comes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,8 +42,8 @@ pub(super) struct Reached {
     pub(super) hosts: BTreeSet<HostPattern>,
     /// Short names of Services, which mean them in their own namespace only.
     pub(super) inside: BTreeSet<HostPattern>,
-    /// The Gateways by which the hosts come.
-    pub(super) gates: Vec<Gate>,
+    /// The listeners by which the hosts come.
+    pub(super) gates: BTreeMap<HostPattern, BTreeSet<Gate>>,
     /// Why there is none, or not all of them.
     pub(super) problem: Option<String>,
     /// There are more than can be told apart: any of them may have been meant.
@@ -52,9 +58,13 @@ impl Reached {
         Self { problem: Some(problem.into()), ..Self::default() }
     }
 
-    /// The hosts of these gates.
-    fn by(gates: Vec<Gate>) -> Self {
-        Self { hosts: gates.iter().map(|gate| gate.host.clone()).collect(), gates, ..Self::default() }
+    /// A host comes by this gate.
+    fn come(&mut self, host: &HostPattern, gate: impl FnOnce() -> Gate) {
+        let gates = self.gates.entry(host.clone()).or_default();
+        if gates.len() < MOST_GATES {
+            gates.insert(gate());
+        }
+        self.hosts.insert(host.clone());
     }
 
     /// Whether a host of it is one of these.
@@ -66,22 +76,35 @@ impl Reached {
     fn take(&mut self, other: Self, of: impl FnOnce(String) -> String) {
         self.hosts.extend(other.hosts);
         self.inside.extend(other.inside);
-        self.gates.extend(other.gates);
+        for (host, gates) in other.gates {
+            let known = self.gates.entry(host).or_default();
+            known.extend(gates.into_iter().take(MOST_GATES.saturating_sub(known.len())));
+        }
         if self.problem.is_none() {
             self.problem = other.problem.map(of);
         }
     }
 }
 
-/// A host, and a Gateway by which it comes.
+/// A listener by which a host comes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Gate {
-    pub(super) host: HostPattern,
     pub(super) gateway: ObjectId,
-    /// The Gateway itself is the target; else a route on it leads there.
-    pub(super) is_whole: bool,
-    /// The listener takes routes of that namespace, whatever its labels.
-    pub(super) is_sure: bool,
+    pub(super) listener: Arc<str>,
+    pub(super) by: Way,
+}
+
+/// By what a host comes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Way {
+    /// The Gateway itself is the target.
+    Whole,
+    /// A route leads to it that the listener takes. Nobody of another namespace came first.
+    Route,
+    /// The same, but this route of another namespace came first.
+    After(ObjectId),
+    /// A route leads to it that the listener may not take, by labels of its namespace.
+    Labels,
 }
 
 /// A route on a listener.
@@ -114,6 +137,7 @@ pub(super) struct Topology {
     services: BTreeSet<ObjectId>,
     /// The routes that lead to a Service of their own namespace.
     leading: HashMap<ObjectId, Vec<ObjectId>, RandomState>,
+    elders: Elders,
     /// For each namespace a route that cannot be read, if there is one: it may lead anywhere there.
     unread: HashMap<Arc<str>, ObjectId, RandomState>,
 }
@@ -140,7 +164,25 @@ impl Topology {
                 self.leading.entry(service).or_default().push(id.clone());
             }
         }
+        self.rank();
         false
+    }
+
+    /// Notes which routes came first.
+    fn rank(&mut self) {
+        self.elders.clear();
+        for object in &self.known {
+            let Some(Ok(route)) = self.routes.get(&object.id) else { continue };
+            for parent in route.parents.iter().filter(|_| route.leads) {
+                let listeners = parent.gateway().and_then(|gateway| self.gateways.get(&gateway)?.as_ref().ok());
+                let taking = listeners.into_iter().flatten().filter(|listener| listener.takes(&object.id, parent));
+                for host in taking.flat_map(|listener| common(route, listener)) {
+                    // Whoever serves it on the Gateways of others may still count on a baseline of its own.
+                    let own = (parent.namespace != object.id.namespace).then_some(&object.id.namespace);
+                    own.into_iter().chain([&parent.namespace]).for_each(|at| self.elders.note(at, (object, &host)));
+                }
+            }
+        }
     }
 
     /// Where routes hang with Envoy Gateway: on which listeners of which Gateways.
@@ -187,10 +229,13 @@ impl Topology {
         };
         if reached.hosts.len() > MOST_HOSTS {
             let problem = format!("which has more than {MOST_HOSTS} hosts; list those that you mean");
-            reached = Reached { is_boundless: true, ..Reached::nothing(problem) };
+            // What is left of it is closed, since others must not get it.
+            if let Some(beyond) = reached.hosts.iter().nth(MOST_KEPT).cloned() {
+                let (hosts, gates) = (&mut reached.hosts, &mut reached.gates);
+                drop((hosts.split_off(&beyond), gates.split_off(&beyond)));
+            }
+            reached = Reached { is_boundless: true, problem: Some(problem), ..reached };
         }
-        reached.gates.sort();
-        reached.gates.dedup();
         reached.problem = reached.problem.map(|why| format!("refers to {id}, {why}"));
         reached
     }
@@ -226,7 +271,7 @@ impl Topology {
     fn of_parent(&self, id: &ObjectId, (route, parent): (&Route, &Parent)) -> Reached {
         if let Some(gateway) = parent.gateway() {
             return match self.gateways.get(&gateway) {
-                Some(Ok(listeners)) => on((id, route), (parent, &gateway), listeners),
+                Some(Ok(listeners)) => self.on((id, route), (parent, &gateway), listeners),
                 Some(Err(why)) => Reached::nothing(format!("its parent {gateway} cannot be read: {why}")),
                 None => Reached::nothing(format!("its parent {gateway} is not there")),
             };
@@ -253,17 +298,14 @@ impl Topology {
             None => return Reached::nothing(self.absent(id)),
         };
         let named =
-            listeners.iter().filter(|listener| target.section.as_ref().is_none_or(|name| *name == listener.name));
-        let gates: Vec<Gate> = named
-            .map(|listener| Gate {
-                host: listener.hostname.clone(),
-                gateway: id.clone(),
-                is_whole: true,
-                is_sure: true,
-            })
-            .collect();
-        match (&target.section, gates.is_empty()) {
-            (_, false) => Reached::by(gates),
+            listeners.iter().filter(|listener| target.section.as_ref().is_none_or(|name| **name == *listener.name));
+        let mut all = Reached::default();
+        for listener in named {
+            let listener_name = Arc::clone(&listener.name);
+            all.come(&listener.hostname, || Gate { gateway: id.clone(), listener: listener_name, by: Way::Whole });
+        }
+        match (&target.section, all.hosts.is_empty()) {
+            (_, false) => all,
             (Some(name), true) => Reached::nothing(format!("which has no HTTP listener `{name}`")),
             (None, true) => Reached::nothing("which has no HTTP listener"),
         }
@@ -273,7 +315,7 @@ impl Topology {
         let leading = self.leading.get(id).map(Vec::as_slice).unwrap_or_default();
         let mut all = Reached { is_unled: leading.is_empty(), ..names(id) };
         for route in leading {
-            if all.hosts.len() > MOST_HOSTS {
+            if all.hosts.len() > MOST_KEPT {
                 break;
             }
             all.take(self.of_route(route), |why| format!("to which {route} leads, {why}"));
@@ -287,24 +329,39 @@ impl Topology {
         // What is listed beside it still comes by these Gateways.
         Reached { gates: all.gates, ..Reached::nothing(self.absent(id)) }
     }
-}
+    /// What a route comes to by the listeners of a parent.
+    fn on(
+        &self,
+        (id, route): (&ObjectId, &Route),
+        (parent, gateway): (&Parent, &ObjectId),
+        listeners: &[Listener],
+    ) -> Reached {
+        let mut taking = listeners.iter().filter(|listener| listener.takes(id, parent)).peekable();
+        if taking.peek().is_none() {
+            return Reached::nothing(format!("no HTTP listener of {gateway} takes it"));
+        }
+        let mut all = Reached::default();
+        for listener in taking {
+            for host in common(route, listener) {
+                let gate = |by| Gate { gateway: gateway.clone(), listener: Arc::clone(&listener.name), by };
+                all.come(&host, || gate(self.way(id, (gateway, listener), &host)));
+            }
+        }
+        if all.hosts.is_empty() {
+            return Reached::nothing(format!("no host name of it is one of a listener of {gateway}"));
+        }
+        all
+    }
 
-/// What a route comes to by the listeners of a parent.
-fn on((id, route): (&ObjectId, &Route), (parent, gateway): (&Parent, &ObjectId), listeners: &[Listener]) -> Reached {
-    let mut taking = listeners.iter().filter(|listener| listener.takes(id, parent)).peekable();
-    if taking.peek().is_none() {
-        return Reached::nothing(format!("no HTTP listener of {gateway} takes it"));
+    fn way(&self, id: &ObjectId, (gateway, listener): (&ObjectId, &Listener), host: &HostPattern) -> Way {
+        if listener.namespace == Some(Whose::Labelled) && gateway.namespace != id.namespace {
+            return Way::Labels;
+        }
+        match self.elders.of(&gateway.namespace, host).filter(|elder| elder.namespace != id.namespace) {
+            Some(elder) => Way::After(elder.clone()),
+            None => Way::Route,
+        }
     }
-    let gates = taking.flat_map(|listener| {
-        let is_sure = listener.namespace != Some(Whose::Labelled) || gateway.namespace == id.namespace;
-        let gate = move |host| Gate { host, gateway: gateway.clone(), is_whole: false, is_sure };
-        common(route, listener).into_iter().map(gate)
-    });
-    let gates: Vec<Gate> = gates.collect();
-    if gates.is_empty() {
-        return Reached::nothing(format!("no host name of it is one of a listener of {gateway}"));
-    }
-    Reached::by(gates)
 }
 
 /// The hosts that a route and a listener both cover.

@@ -135,6 +135,20 @@ impl Oracle<'_> {
         !is_readable(route) || parents.peek().is_none() || !parents.all(gives)
     }
 
+    /// Whether somebody serves a name on a Gateway of this namespace, or by routes of this namespace.
+    pub(crate) fn is_served(&self, name: &str, namespace: &str) -> bool {
+        let routes = self.world.values().filter(|body| text(&body["kind"]).ends_with("Route") && is_readable(body));
+        let leading =
+            routes.filter(|route| items(&route["spec"]["rules"]).any(|rule| items(&rule["backendRefs"]).count() > 0));
+        leading.flat_map(|route| items(&route["spec"]["parentRefs"]).map(move |parent| (route, parent))).any(
+            |(route, parent)| {
+                let home = &route["metadata"]["namespace"];
+                let is_near = parent["namespace"].as_str().or(home.as_str()) == Some(namespace) || home == namespace;
+                parent["kind"].is_null() && is_near && self.comes((route, parent), name, true)
+            },
+        )
+    }
+
     /// Whether a name comes to a route by one of its parents.
     fn comes(&self, (route, parent): (&Value, &Value), name: &str, any: bool) -> bool {
         let home = text(&route["metadata"]["namespace"]);

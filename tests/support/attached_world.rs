@@ -49,7 +49,8 @@ pub(crate) fn attached() -> impl Strategy<Value = Value> {
     })
 }
 
-fn of(kind: Kind, (namespace, name): (&str, &str), spec: Value) -> Value {
+/// An object.
+pub(crate) fn of(kind: Kind, (namespace, name): (&str, &str), spec: Value) -> Value {
     let version = if kind == Kind::Service { "v1".to_owned() } else { format!("{GROUP}/v1") };
     json!({"apiVersion": version, "kind": kind.as_str(), "metadata": {"namespace": namespace, "name": name}, "spec": spec})
 }
@@ -65,10 +66,13 @@ fn parent() -> impl Strategy<Value = Value> {
 fn route() -> impl Strategy<Value = Value> {
     let kind = select(vec![Kind::HttpRoute, Kind::GrpcRoute]);
     let spec = (collection::vec(parent(), 0..3), hosts(3), option::of(name()), option::weighted(0.2, namespace()));
-    (kind, namespace(), name(), spec).prop_map(|(kind, namespace, name, (parents, hosts, backend, elsewhere))| {
+    let at = (namespace(), name(), option::of(1..4_u8));
+    (kind, at, spec).prop_map(|(kind, (namespace, name, day), (parents, hosts, backend, elsewhere))| {
         let backends: Value = backend.iter().map(|name| json!({"name": name, "namespace": elsewhere})).collect();
         let spec = json!({"parentRefs": parents, "hostnames": hosts, "rules": [{"backendRefs": backends}]});
-        of(kind, (namespace, name), spec)
+        let mut route = of(kind, (namespace, name), spec);
+        route["metadata"]["creationTimestamp"] = day.map(|day| format!("2026-01-0{day}T00:00:00Z")).into();
+        route
     })
 }
 
