@@ -32,7 +32,7 @@ pub struct Claims {
     /// The targets that they come from, by their positions; those that are not here are listed.
     sources: BTreeMap<HostPattern, Vec<usize>>,
     /// The listeners by which they come, as far as they do.
-    gates: BTreeMap<HostPattern, BTreeSet<Gate>>,
+    gates: BTreeMap<HostPattern, Vec<Gate>>,
     /// A host or a target is broken.
     pub poison: Option<Poison>,
 }
@@ -141,7 +141,11 @@ fn attached(
         claims.inside.extend(inside);
         for (host, gates) in &one.gates {
             for host in narrowed(&BTreeSet::from([host.clone()]), listed) {
-                claims.gates.entry(host).or_default().extend(gates.iter().cloned());
+                claims
+                    .gates
+                    .entry(host)
+                    .and_modify(|known| known.extend_from_slice(gates))
+                    .or_insert_with(|| gates.clone());
             }
         }
     }

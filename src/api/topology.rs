@@ -43,7 +43,7 @@ pub(super) struct Reached {
     /// Short names of Services, which mean them in their own namespace only.
     pub(super) inside: BTreeSet<HostPattern>,
     /// The listeners by which the hosts come.
-    pub(super) gates: BTreeMap<HostPattern, BTreeSet<Gate>>,
+    pub(super) gates: BTreeMap<HostPattern, Vec<Gate>>,
     /// Why there is none, or not all of them.
     pub(super) problem: Option<String>,
     /// There are more than can be told apart: any of them may have been meant.
@@ -62,7 +62,7 @@ impl Reached {
     fn come(&mut self, host: &HostPattern, gate: impl FnOnce() -> Gate) {
         let gates = self.gates.entry(host.clone()).or_default();
         if gates.len() < MOST_GATES {
-            gates.insert(gate());
+            gates.push(gate());
         }
         self.hosts.insert(host.clone());
     }
@@ -78,7 +78,11 @@ impl Reached {
         self.inside.extend(other.inside);
         for (host, gates) in other.gates {
             let known = self.gates.entry(host).or_default();
-            known.extend(gates.into_iter().take(MOST_GATES.saturating_sub(known.len())));
+            for gate in gates {
+                if known.len() < MOST_GATES && !known.contains(&gate) {
+                    known.push(gate);
+                }
+            }
         }
         if self.problem.is_none() {
             self.problem = other.problem.map(of);
@@ -235,6 +239,12 @@ impl Topology {
                 drop((hosts.split_off(&beyond), gates.split_off(&beyond)));
             }
             reached = Reached { is_boundless: true, problem: Some(problem), ..reached };
+        }
+        // Most have one, and there may be ten thousand.
+        for gates in reached.gates.values_mut() {
+            gates.sort();
+            gates.dedup();
+            gates.shrink_to_fit();
         }
         reached.problem = reached.problem.map(|why| format!("refers to {id}, {why}"));
         reached
