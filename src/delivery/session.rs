@@ -24,6 +24,8 @@ type Changes<'v> = BTreeMap<Arc<str>, Option<&'v Parcel>>;
 pub struct Session {
     held: Versions,
     refused: Refused,
+    /// Of what it held or refused, what it may not see: that it is to go is all that is kept of it.
+    strange: BTreeSet<Arc<str>>,
     /// Of what was refused together: each part goes on its own.
     parts: Vec<BTreeSet<Arc<str>>>,
     on_its_way: Option<Response>,
@@ -49,15 +51,20 @@ pub enum Heard {
 }
 
 /// Longest reason of a refusal that is kept, in characters.
-const MAX_REASON: usize = 512;
+const MAX_REASON: usize = 256;
 /// Most versions that a reconnecting subscriber may tell of.
 const MAX_VERSIONS: usize = 200_000;
+/// Most names that a subscriber may tell of although they are not for it: what was there when it was last connected.
+const MAX_STRANGE: usize = 10_000;
+/// Longest name of a resource: kind, namespace and name. Versions are shorter.
+const MAX_NAME: usize = 384;
 
 impl Session {
     /// Begins with the first request of a stream, which tells what the subscriber holds from an earlier one.
     #[must_use]
     pub fn begin(request: &DeltaDiscoveryRequest) -> Self {
-        let held = request.initial_resource_versions.iter().take(MAX_VERSIONS);
+        let told = request.initial_resource_versions.iter();
+        let held = told.filter(|(name, version)| name.len().max(version.len()) <= MAX_NAME).take(MAX_VERSIONS);
         Self {
             held: held.map(|(name, version)| (name.as_str().into(), version.as_str().into())).collect(),
             ..Self::default()
@@ -70,7 +77,7 @@ impl Session {
             return Heard::Nothing;
         };
         if let Some(error) = &request.error_detail {
-            let why: String = error.message.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect();
+            let why = legible(&error.message);
             self.refuse(response.sent, &why);
             return Heard::Refused(why);
         }
@@ -101,6 +108,7 @@ impl Session {
         if self.on_its_way.is_some() {
             return None;
         }
+        self.estrange(view);
         let mut changes = self.changes(view);
         let suspects: BTreeSet<&Arc<str>> = self.parts.iter().flatten().collect();
         let (doubtful, sound): (Changes<'_>, Changes<'_>) =
@@ -110,6 +118,14 @@ impl Session {
             return None;
         }
         Some(self.dispatch(&chosen, generation))
+    }
+
+    /// Sorts out what the subscriber told of although it may not see it. Beyond the first ten thousand it is forgotten.
+    fn estrange(&mut self, view: &BTreeMap<Arc<str>, Parcel>) {
+        let told = self.held.keys().chain(self.refused.keys()).filter(|name| !view.contains_key(*name));
+        self.strange = told.take(MAX_STRANGE).cloned().collect();
+        let strange = &self.strange;
+        self.held.retain(|name, _| view.contains_key(name) || strange.contains(name));
     }
 
     /// What the subscriber lacks, and did not refuse.
@@ -152,16 +168,22 @@ impl Session {
         response
     }
 
-    /// What the subscriber acknowledged.
-    #[must_use]
-    pub const fn held(&self) -> &Versions {
-        &self.held
+    /// What the subscriber acknowledged, of what it may see.
+    pub fn held(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.held.iter().filter(|(name, _)| !self.strange.contains(*name))
     }
 
-    /// What it refused, and why.
+    /// What it refused of that, and why.
     pub fn refused(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
-        self.refused.iter().map(|(name, (_, why))| (name, why))
+        let refused = self.refused.iter().filter(|(name, _)| !self.strange.contains(*name));
+        refused.map(|(name, (_, why))| (name, why))
     }
+}
+
+/// A text of somebody else's, short and without what could make it look like another one.
+fn legible(text: &str) -> String {
+    let plain = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
+    text.chars().take(MAX_REASON).map(plain).collect()
 }
 
 #[cfg(test)]
@@ -304,7 +326,7 @@ mod tests {
             while world.exchange(true) {}
             prop_assert_eq!(world.held(), world.wanted());
             let acknowledged: BTreeMap<String, String> =
-                world.session.held().iter().map(|(name, version)| (name.to_string(), version.to_string())).collect();
+                world.session.held().map(|(name, version)| (name.to_string(), version.to_string())).collect();
             prop_assert_eq!(acknowledged, world.wanted());
         }
     }
