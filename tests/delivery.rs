@@ -262,11 +262,17 @@ async fn a_gateway_is_told_which_hosts_are_given_away_and_recalls_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_broken_counts_as_none() {
     let disk = tempfile::tempdir().unwrap();
-    for text in ["", "{", "{\"format\": \"other/1\", \"entries\": []}", "{\"format\": \"entrance.dev/subscription/1\"}"]
-    {
+    let format = |version: u8, rest: &str| format!(r#"{{"format": "entrance.dev/subscription/{version}"{rest}}}"#);
+    let broken = [String::new(), "{".to_owned(), format(2, ""), format(2, r#", "entries": []"#)];
+    // a workload that does not say which, and what may be a part
+    let partial = [format(2, r#", "gateway": false, "entries": []"#), format(1, r#", "gateway": true, "entries": []"#)];
+    for text in broken.iter().chain(&partial) {
         std::fs::write(entrance::delivery::disk::file(disk.path()), text).unwrap();
         assert!(entrance::delivery::disk::recall(disk.path()).is_none(), "{text}");
     }
+    std::fs::write(entrance::delivery::disk::file(disk.path()), format(2, r#", "gateway": true, "entries": []"#))
+        .unwrap();
+    assert!(entrance::delivery::disk::recall(disk.path()).is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
