@@ -10,7 +10,6 @@ use envoy_types::pb::google::protobuf::Any;
 use prost::Message as _;
 
 use super::proto::{Complete, complete::Audience};
-use super::wire::version_number;
 use super::{COMPLETE, COMPLETE_TYPE};
 
 /// The end of a view.
@@ -70,6 +69,11 @@ impl End {
         let digest = u128::from_str_radix(&message.digest, 16).map_err(|_| "has no digest")?;
         Ok(Self { count: message.resources, digest, gateway, lacking: message.lacking })
     }
+}
+
+/// A version as a number.
+pub(super) fn version_number(version: &str) -> u128 {
+    u128::from_str_radix(version, 16).unwrap_or_default()
 }
 
 fn sum<'v>(versions: impl Iterator<Item = &'v str>) -> (u32, u128) {

@@ -12,6 +12,7 @@
 //! - What was taken counts once the view is whole, as one step: nobody enforces or keeps a part of it.
 //! - A stream that ends takes nothing along: the last good state goes on to decide.
 
+pub mod claims;
 pub mod client;
 pub mod disk;
 pub mod door;

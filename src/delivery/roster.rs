@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::session::{Session, Versions};
+use super::claims::Versions;
+use super::session::Session;
 use super::view::Audience;
 
 /// All subscribers.

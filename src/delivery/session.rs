@@ -12,12 +12,11 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 
+use super::claims::{self, Versions};
 use super::end::End;
 use super::wire::Parcel;
 use super::{COMPLETE, RESOURCE_TYPE, WORKLOAD};
 
-/// Names and their versions.
-pub type Versions = BTreeMap<Arc<str>, Arc<str>>;
 /// What was refused when it came alone; without a version, that it is gone.
 type Refused = BTreeMap<Arc<str>, (Option<Arc<str>>, Arc<str>)>;
 /// What shall become of each name: its new content, or none.
@@ -61,23 +60,13 @@ pub enum Heard {
 
 /// A response grows to this, in bytes, unless one resource is larger.
 const MAX_RESPONSE: usize = 8 << 20;
-/// Longest reason of a refusal that is kept, in characters.
-const MAX_REASON: usize = 256;
-/// Most versions that a reconnecting subscriber may tell of.
-const MAX_VERSIONS: usize = 200_000;
-/// Most names that a subscriber may tell of although they are not for it: what was there when it was last connected.
-const MAX_STRANGE: usize = 10_000;
-/// Longest name of a resource: kind, namespace and name. Versions are shorter.
-const MAX_NAME: usize = 384;
 
 impl Session {
     /// Begins with the first request of a stream, which tells what the subscriber holds from an earlier one.
     #[must_use]
     pub fn begin(request: &DeltaDiscoveryRequest) -> Self {
-        let told = request.initial_resource_versions.iter();
-        let held = told.filter(|(name, version)| name.len().max(version.len()) <= MAX_NAME).take(MAX_VERSIONS);
         Self {
-            held: held.map(|(name, version)| (name.as_str().into(), version.as_str().into())).collect(),
+            held: claims::versions(request),
             ends: request.resource_names_subscribe.iter().any(|name| name == COMPLETE),
             ..Self::default()
         }
@@ -89,7 +78,7 @@ impl Session {
             return Heard::Nothing;
         };
         if let Some(error) = &request.error_detail {
-            let why = legible(&error.message);
+            let why = claims::legible(&error.message);
             if response.sent.is_empty() {
                 // The same again would be refused again.
                 self.ended = response.end;
@@ -104,9 +93,7 @@ impl Session {
                 None => self.held.remove(&name),
             };
         }
-        if response.end.is_some() {
-            self.ended = response.end;
-        }
+        self.ended = response.end.or(self.ended.take());
         Heard::Acknowledged(response.generation)
     }
 
@@ -171,7 +158,7 @@ impl Session {
     /// Sorts out what the subscriber told of although it may not see it. Beyond the first ten thousand it is forgotten.
     fn estrange(&mut self, view: &BTreeMap<Arc<str>, Parcel>) {
         let told = self.held.keys().chain(self.refused.keys()).filter(|name| !view.contains_key(*name));
-        self.strange = told.take(MAX_STRANGE).cloned().collect();
+        self.strange = told.take(claims::MAX_STRANGE).cloned().collect();
         let strange = &self.strange;
         self.held.retain(|name, _| view.contains_key(name) || strange.contains(name));
     }
@@ -227,12 +214,6 @@ impl Session {
         let refused = self.refused.iter().filter(|(name, _)| !self.strange.contains(*name));
         refused.map(|(name, (_, why))| (name, why))
     }
-}
-
-/// A text of somebody else's, short and without what could make it look like another one.
-fn legible(text: &str) -> String {
-    let plain = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
-    text.chars().take(MAX_REASON).map(plain).collect()
 }
 
 #[cfg(test)]
@@ -295,6 +276,10 @@ mod tests {
 
     type Versions = BTreeMap<String, String>;
 
+    fn named(all: &BTreeSet<usize>) -> BTreeSet<String> {
+        all.iter().map(|at| format!("ConfigMap/default/m{at}")).collect()
+    }
+
     /// All but these.
     fn without(all: &Versions, names: &BTreeSet<String>) -> Versions {
         all.iter().filter(|(name, _)| !names.contains(*name)).map(|(name, of)| (name.clone(), of.clone())).collect()
@@ -307,6 +292,8 @@ mod tests {
         refuse: BTreeSet<usize>,
         /// What was ever refused on this stream.
         doubted: BTreeSet<usize>,
+        /// What was ever refused.
+        ever: BTreeSet<usize>,
         session: Session,
         subscription: Subscription,
     }
@@ -315,8 +302,7 @@ mod tests {
         /// One response and its answer; `false` if there is nothing to send.
         fn exchange(&mut self, answered: bool) -> bool {
             let Some(response) = self.session.send(&self.view, 1) else { return false };
-            let named = |at: &usize| format!("ConfigMap/default/m{at}");
-            let bad: Vec<String> = self.refuse.iter().map(named).collect();
+            let bad = named(&self.refuse);
             let mut touched = response.resources.iter().map(|one| &one.name).chain(&response.removed_resources);
             let answer = if touched.any(|name| bad.contains(name)) {
                 let mut answer = Subscription::default().take(&response).answer;
@@ -337,13 +323,9 @@ mod tests {
         fn looks(&self) {
             let Some(scope) = self.subscription.scope() else { return };
             assert_eq!(scope, Scope::Workload { namespace: "shop".into(), labels: BTreeMap::new() });
-            let (held, doubted) = (self.held(), self.doubted());
+            let (held, doubted) = (self.held(), named(&self.ever));
             let held = without(&held, &doubted);
             assert!(self.views.iter().any(|view| without(view, &doubted) == held), "{held:?} was never there");
-        }
-
-        fn doubted(&self) -> BTreeSet<String> {
-            self.doubted.iter().map(|at| format!("ConfigMap/default/m{at}")).collect()
         }
 
         fn reconnect(&mut self) {
@@ -359,6 +341,7 @@ mod tests {
                 }
                 Step::Refuse(names) => {
                     self.doubted.extend(&names);
+                    self.ever.extend(&names);
                     self.refuse = names;
                 }
                 Step::Exchange(count) => assert!((0..count).filter(|_| self.exchange(true)).count() <= count),
@@ -387,6 +370,7 @@ mod tests {
                 views: Vec::new(),
                 refuse: BTreeSet::new(),
                 doubted: BTreeSet::new(),
+                ever: BTreeSet::new(),
                 session: Session::default(),
                 subscription: Subscription::default(),
             };
@@ -396,12 +380,10 @@ mod tests {
             // It comes to rest although something may be refused, and then lacks nothing but that.
             let responses = (0..64).take_while(|_| world.exchange(true)).count();
             prop_assert!(responses < 64, "never at rest");
-            let refused: BTreeSet<String> = world.session.refused().map(|(name, _)| name.to_string()).collect();
-            prop_assert!(refused.is_subset(&world.doubted()), "a companion of what was refused stays out: {:?}", refused);
+            let refused: BTreeSet<String> = world.session.refused.keys().map(ToString::to_string).collect();
+            prop_assert!(refused.is_subset(&named(&world.doubted)), "a companion of what was refused stays out: {:?}", refused);
             prop_assert_eq!(without(&world.subscription.coming(), &refused), without(&world.wanted(), &refused));
-            if refused.is_empty() {
-                prop_assert_eq!(world.held(), world.wanted());
-            }
+            prop_assert!(!refused.is_empty() || world.held() == world.wanted(), "{:?}", world.held());
             // A new stream, and nobody refuses any more.
             world.refuse.clear();
             world.reconnect();

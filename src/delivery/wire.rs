@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use crate::api::object::{Object, ObjectId};
 use crate::policy::host::HostPattern;
 
-use super::end::End;
+use super::end::{End, version_number};
 use super::proto::{self, Resource, Workload};
 use super::{COMPLETE_TYPE, PINS, PINS_TYPE, RESOURCE_TYPE, WORKLOAD, WORKLOAD_TYPE};
 
@@ -124,11 +124,6 @@ impl Parcel {
             ..Envelope::default()
         }
     }
-}
-
-/// A version as a number.
-pub(super) fn version_number(version: &str) -> u128 {
-    u128::from_str_radix(version, 16).unwrap_or_default()
 }
 
 /// The name under which a resource travels.

@@ -20,4 +20,5 @@ mod server;
 
 mod example;
 mod hosts;
+mod neighbours;
 mod statuses;
