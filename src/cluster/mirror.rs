@@ -127,6 +127,10 @@ async fn keep(
                 (Report::Failing, None) => mirrored.failing.push((kind, now)),
                 // What was once listed stays as it was.
                 (Report::Refused(_), None) if store.holds(kind) => mirrored.failing.push((kind, now)),
+                // Of what there is nothing, nothing can be stale.
+                (Report::Refused(_), Some(at)) if store.lists(kind) && !store.holds(kind) => {
+                    mirrored.failing.swap_remove(at);
+                }
                 (Report::Failing | Report::Refused(_), _) => {}
                 (Report::Change(Change::Begin), _) => store.apply(kind, Change::Begin),
                 (Report::Change(change), failing) => {
