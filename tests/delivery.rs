@@ -12,6 +12,7 @@ use std::sync::Arc;
 use entrance::api::settings::Scope;
 use entrance::clock::{Stopwatch, SystemClock};
 use entrance::delivery::client::{Delivered, Options, Subscriber};
+use entrance::delivery::roster::Plane;
 use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use envoy_types::pb::google::rpc::Status;
 use tokio::time::timeout;
@@ -100,6 +101,35 @@ async fn one_refused_resource_keeps_no_other_out_and_its_next_version_is_sent() 
     wanted.push("AccessPolicy/shop/p5");
     client.settles(&wanted).await;
     scene.roster_has(|planes| planes[0].refused.is_empty() && planes[0].held.len() == 10).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_subscriber_says_of_what_it_may_not_see_is_not_noted() {
+    let scene = Scene::new().await;
+    scene.publish(&[policy("shop", "orders", None), policy("evil", "own", None)]);
+    let claims = |count: usize| {
+        let claims = (0..count).map(|at| (format!("AccessPolicy/shop/p{at}"), "x".to_owned()));
+        claims.chain([("AccessPolicy/shop/orders".to_owned(), "x".to_owned()), ("x".repeat(4096), "x".to_owned())])
+    };
+    let mut greedy = scene.client_with("evil:", claims(20_000).collect()).await;
+    assert_eq!(greedy.responds().await, (2, 10_000), "what is not there is taken away, within a bound");
+    drop(greedy);
+    scene.roster_has(<[_]>::is_empty).await;
+    // It refuses everything, until each part of it stood alone, with a text that would like to be another's.
+    let mut client = scene.client_with("evil:", claims(1).collect()).await;
+    client.silent = true;
+    let message = format!("\u{202e}URGENT\u{7} {}", "!".repeat(4096));
+    for response in 0..7 {
+        let count = client.responds().await;
+        assert_eq!(count == (2, 2), response == 0, "{count:?}");
+        client.refuse(&message).await;
+    }
+    let own = "AccessPolicy/evil/own";
+    let noted = |plane: &Plane| plane.refused.keys().map(|name| &**name).eq([own, "workload"]) && plane.held.is_empty();
+    scene.roster_has(|planes| noted(&planes[0])).await;
+    scene
+        .roster_has(|planes| planes[0].refused[own].len() == 256 && planes[0].refused[own].starts_with("?URGENT? !!!"))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,11 +262,17 @@ async fn a_gateway_is_told_which_hosts_are_given_away_and_recalls_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_broken_counts_as_none() {
     let disk = tempfile::tempdir().unwrap();
-    for text in ["", "{", "{\"format\": \"other/1\", \"entries\": []}", "{\"format\": \"entrance.dev/subscription/1\"}"]
-    {
+    let format = |version: u8, rest: &str| format!(r#"{{"format": "entrance.dev/subscription/{version}"{rest}}}"#);
+    let broken = [String::new(), "{".to_owned(), format(2, ""), format(2, r#", "entries": []"#)];
+    // a workload that does not say which, and what may be a part
+    let partial = [format(2, r#", "gateway": false, "entries": []"#), format(1, r#", "gateway": true, "entries": []"#)];
+    for text in broken.iter().chain(&partial) {
         std::fs::write(entrance::delivery::disk::file(disk.path()), text).unwrap();
         assert!(entrance::delivery::disk::recall(disk.path()).is_none(), "{text}");
     }
+    std::fs::write(entrance::delivery::disk::file(disk.path()), format(2, r#", "gateway": true, "entries": []"#))
+        .unwrap();
+    assert!(entrance::delivery::disk::recall(disk.path()).is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

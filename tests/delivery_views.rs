@@ -100,3 +100,79 @@ fn what_nobody_is_attached_to_is_not_seen() {
     assert_eq!(seen(&resources, &workload("shop")), attached);
     assert_eq!(seen(&resources, &workload("play")), [""; 0]);
 }
+
+/// What the workloads of `evil` see of other namespaces, when this is there beside a policy that refers to `shop/api`.
+fn abroad(more: &[Arc<Object>]) -> Vec<String> {
+    let ours = |kind: &str, (namespace, name): (&str, &str), spec: Value| {
+        let metadata = json!({"namespace": namespace, "name": name});
+        object(&json!({"apiVersion": "entrance.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}))
+    };
+    let revoked = |application: &str| json!({"applicationRef": {"name": application}, "match": {"oid": "a person"}});
+    let mut resources = Resources::new();
+    for application in ["api", "other"] {
+        let keys = json!({"keys": {"staticJwks": {"configMapRef": {"name": format!("{application}-keys")}}}});
+        resources.put(ours("EntraApplication", ("shop", application), keys));
+        resources.put(ours("TokenRevocation", ("shop", application), revoked(application)));
+        resources.put(map("shop", &format!("{application}-keys"), 10));
+    }
+    resources.put(map("shop", "unrelated", 10));
+    let reference = json!({"applicationRef": {"name": "api", "namespace": "shop"}, "hosts": ["x.example.com"]});
+    resources.put(ours("AccessPolicy", ("evil", "own"), reference));
+    more.iter().for_each(|object| drop(resources.put(Arc::clone(object))));
+    let audience = Audience::Workload { namespace: "evil".into(), labels: BTreeMap::new() };
+    let seen = received(&Catalogue::default().next(&resources), &audience);
+    seen.all().filter(|object| *object.id.namespace == *"shop").map(|object| object.id.to_string()).collect()
+}
+
+fn map(namespace: &str, name: &str, size: usize) -> Arc<Object> {
+    object(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": namespace, "name": name},
+        "data": {"keys": "\u{1}".repeat(size)}}))
+}
+
+fn permission(name: &str, from: &str, application: Option<&str>) -> Arc<Object> {
+    let group = "entrance.dev";
+    object(&json!({
+        "apiVersion": "gateway.networking.k8s.io/v1beta1", "kind": "ReferenceGrant",
+        "metadata": {"namespace": "shop", "name": name},
+        "spec": {
+            "from": [{"group": group, "kind": "AccessPolicy", "namespace": from}],
+            "to": [{"group": group, "kind": "EntraApplication", "name": application}],
+        },
+    }))
+}
+
+#[test]
+fn what_a_policy_refers_to_elsewhere_is_seen_if_it_is_permitted_there() {
+    let strangers = [permission("to-billing", "billing", None), permission("other", "evil", Some("other"))];
+    assert_eq!(abroad(&[]), [""; 0]);
+    assert_eq!(abroad(&strangers), [""; 0]);
+    let [billing, other] = strangers;
+    let permitted =
+        ["EntraApplication shop/api", "TokenRevocation shop/api", "ConfigMap shop/api-keys", "ReferenceGrant shop/yes"];
+    assert_eq!(abroad(&[billing, other, permission("yes", "evil", Some("api"))]), permitted);
+    assert_eq!(abroad(&[permission("yes", "evil", None)]), permitted);
+    // a key set that no subscriber would take keeps nothing else out
+    let large = map("shop", "api-keys", 1 << 20);
+    assert_eq!(abroad(&[permission("yes", "evil", None), large]), [permitted[0], permitted[1], permitted[3]]);
+}
+
+#[test]
+fn of_config_maps_only_key_sets_are_seen() {
+    let mut resources = Resources::new();
+    for name in ["keys", "large", "other"] {
+        resources.put(map("shop", name, if name == "large" { 1 << 20 } else { 10 }));
+    }
+    for name in ["keys", "large"] {
+        resources.put(object(&json!({
+            "apiVersion": "entrance.dev/v1alpha1", "kind": "EntraApplication", "metadata": {"namespace": "shop", "name": name},
+            "spec": {"keys": {"staticJwks": {"configMapRef": {"name": name}}}},
+        })));
+    }
+    let catalogue = Catalogue::default().next(&resources);
+    for audience in [Audience::Gateway, Audience::Workload { namespace: "shop".into(), labels: BTreeMap::new() }] {
+        let seen = received(&catalogue, &audience);
+        let maps: Vec<&str> = seen.of(Kind::ConfigMap).map(|map| &*map.id.name).collect();
+        assert_eq!(maps, ["keys"], "{audience:?}");
+    }
+    assert_eq!(catalogue.undelivered().map(ToString::to_string).collect::<Vec<_>>(), ["ConfigMap shop/large"]);
+}

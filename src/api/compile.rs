@@ -332,10 +332,7 @@ fn read_policy(object: &Arc<Object>, uses: Referred) -> ReadOnce<Arc<ReadPolicy>
 
 /// The ConfigMap that an application takes its keys from.
 fn key_map(object: &Object, resources: &Resources) -> Option<Arc<Object>> {
-    let body = object.body();
-    let name = body.get("spec")?.pointer("/keys/staticJwks/configMapRef/name")?.as_str()?;
-    let id = ObjectId { kind: Kind::ConfigMap, namespace: Arc::clone(&object.id.namespace), name: name.into() };
-    resources.get(&id).cloned()
+    resources.get(&reference::key_map(object)?).cloned()
 }
 
 fn same_option(one: Option<&Arc<Object>>, other: Option<&Arc<Object>>) -> bool {

@@ -122,6 +122,8 @@ pub struct Object {
     pub id: ObjectId,
     /// Nanoseconds since 1970 of `metadata.creationTimestamp`, if it has one.
     pub created: Option<i128>,
+    /// `metadata.uid`, if it has one: another object of the same name has another. No part of the text.
+    pub uid: Option<Box<str>>,
     /// `metadata.generation`: counts the changes of the spec, if somebody counts them.
     pub generation: Option<i64>,
     /// The whole resource as JSON. INVARIANT: members stand in the order of their names and without white space, so that
@@ -143,7 +145,8 @@ impl Object {
     ///
     /// # Errors
     /// [`Unidentified`].
-    pub fn new(body: Map<String, Value>) -> Result<Option<Self>, Unidentified> {
+    pub fn new(mut body: Map<String, Value>) -> Result<Option<Self>, Unidentified> {
+        let uid = body.get_mut("metadata").and_then(Value::as_object_mut).and_then(|metadata| metadata.remove("uid"));
         let fault = |path: &[&str], problem: &str| Unidentified {
             path: path.iter().fold(FieldPath::root(), |path, name| path.field(name)),
             problem: problem.into(),
@@ -180,7 +183,8 @@ impl Object {
         };
         let generation = metadata.get("generation").and_then(Value::as_i64);
         let text = Value::Object(body).to_string().into();
-        Ok(Some(Self { id: ObjectId { kind, namespace, name }, created, generation, text }))
+        let uid = uid.as_ref().and_then(Value::as_str).map(Into::into);
+        Ok(Some(Self { id: ObjectId { kind, namespace, name }, created, uid, generation, text }))
     }
 
     /// The whole resource, as JSON.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::fault::Faults;
-use super::object::{GROUP, Kind, ObjectId, Resources};
+use super::object::{GROUP, Kind, Object, ObjectId, Resources};
 use super::read::Node;
 
 /// The members of a resource.
@@ -48,25 +48,51 @@ pub(super) fn is_abroad(spec: &Node<'_, '_>, policy: &ObjectId) -> bool {
 
 /// Whether a Gateway API ReferenceGrant in the target's namespace lets the policy refer to the target.
 fn granted(policy: &ObjectId, target: &ObjectId, resources: &Resources) -> bool {
-    let grants = resources.of(Kind::ReferenceGrant).filter(|grant| grant.id.namespace == target.namespace);
-    grants.map(Arc::as_ref).any(|grant| {
+    let mut grants = resources.of(Kind::ReferenceGrant).filter(|grant| grant.id.namespace == target.namespace);
+    grants.any(|grant| Permission::of(grant).covers(&policy.namespace, &target.name))
+}
+
+/// What a ReferenceGrant permits: the policies of some namespaces to refer to applications of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Permission {
+    from: Vec<Box<str>>,
+    /// Names of applications; `None`: any.
+    to: Vec<Option<Box<str>>>,
+}
+
+impl Permission {
+    /// Reads a grant. What cannot be read permits nothing.
+    #[must_use]
+    pub fn of(grant: &Object) -> Self {
         let body = grant.body();
-        let list = |name: &str| body.get("spec").and_then(|spec| spec.get(name)).and_then(Value::as_array);
-        let from = list("from").is_some_and(|from| from.iter().any(|from| is_from(from, policy)));
-        from && list("to").is_some_and(|to| to.iter().any(|to| is_to(to, target)))
-    })
+        let spec = body.get("spec");
+        let list = |name: &str| spec.and_then(|spec| spec.get(name)).and_then(Value::as_array).into_iter().flatten();
+        let text = |of: &Value, name: &str| of.get(name).and_then(Value::as_str).map(Box::<str>::from);
+        let is = |of: &Value, kind: Kind| {
+            text(of, "group").as_deref() == Some(GROUP) && text(of, "kind").as_deref() == Some(kind.as_str())
+        };
+        let from = list("from").filter(|from| is(from, Kind::AccessPolicy));
+        let to = list("to").filter(|to| is(to, Kind::EntraApplication));
+        let named = |to: &Value| match to.get("name") {
+            None | Some(Value::Null) => Some(None),
+            Some(name) => Some(Some(name.as_str()?.into())),
+        };
+        Self { from: from.filter_map(|from| text(from, "namespace")).collect(), to: to.filter_map(named).collect() }
+    }
+
+    /// Whether policies of this namespace may refer to this application.
+    #[must_use]
+    pub fn covers(&self, policies: &str, application: &str) -> bool {
+        let from = self.from.iter().any(|from| **from == *policies);
+        from && self.to.iter().any(|to| to.as_deref().is_none_or(|to| to == application))
+    }
 }
 
-fn is_from(from: &Value, policy: &ObjectId) -> bool {
-    let is = |name: &str, wanted: &str| from.get(name).and_then(Value::as_str) == Some(wanted);
-    is("group", GROUP) && is("kind", policy.kind.as_str()) && is("namespace", &policy.namespace)
-}
-
-fn is_to(to: &Value, target: &ObjectId) -> bool {
-    let is = |name: &str, wanted: &str| to.get(name).and_then(Value::as_str) == Some(wanted);
-    let named = match to.get("name") {
-        None | Some(Value::Null) => true,
-        Some(name) => name.as_str() == Some(&*target.name),
-    };
-    is("group", GROUP) && is("kind", target.kind.as_str()) && named
+/// The ConfigMap that an application takes its keys from.
+#[must_use]
+pub fn key_map(application: &Object) -> Option<ObjectId> {
+    let body = application.body();
+    let name = body.get("spec")?.pointer("/keys/staticJwks/configMapRef/name")?.as_str()?;
+    let namespace = Arc::clone(&application.id.namespace);
+    Some(ObjectId { kind: Kind::ConfigMap, namespace, name: name.into() })
 }

@@ -18,8 +18,8 @@ pub(super) const BYPASSED: &str = "Bypassed";
 pub struct Known {
     /// `metadata.generation`.
     pub generation: i64,
-    /// When it was made: another object of the same name is another object.
-    pub created: Option<i128>,
+    /// Its `metadata.uid`: another object of the same name is another object.
+    pub uid: Option<Box<str>>,
     /// What is wrong with it.
     pub faults: Vec<Fault>,
     /// How many data planes hold it; `None`: not known yet, and what stands is left.

@@ -41,7 +41,9 @@ pub fn resource(kind: Kind, object: &DynamicObject) -> Result<Option<Object>, Un
     let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     let meta = &object.metadata;
     let mut metadata = Map::new();
-    let texts = [("name", &meta.name), ("namespace", &meta.namespace)];
+    // Only what has a status of ours is told from another object of its name.
+    let uid = if super::statuses::KINDS.contains(&kind) { &meta.uid } else { &None };
+    let texts = [("name", &meta.name), ("namespace", &meta.namespace), ("uid", uid)];
     for (name, text) in texts {
         if let Some(text) = text {
             metadata.insert(name.to_owned(), json!(text));

@@ -2,7 +2,8 @@
 //!
 //! One task per kind watches; one task owns the copy and publishes. Nothing is published before every kind was listed
 //! once. A watch that fails is tried again, faster at first, and what is known stands meanwhile. Kinds of others may be
-//! unknown to the API server, or not permitted: then there is none of them, until that changes.
+//! unknown to the API server, or not permitted: then there is none of them, until that changes. One refusal says little, since
+//! one of several API servers may lag behind: it must last.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use kube::core::{GroupVersionKind, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, utils::Backoff, watcher as watch_objects};
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,6 +25,7 @@ use crate::api::object::{Kind, Resources};
 use crate::clock::{Clock, UnixTime, by_chance};
 
 use super::document;
+use super::refusals::{Refusal, Refusals};
 use super::store::{Change, Store};
 
 /// The kinds that decisions rest on, in the order in which they matter.
@@ -65,8 +67,8 @@ pub struct Mirrored {
 /// What a watch reports to the copy.
 enum Report {
     Change(Change),
-    /// This account may not read the kind.
-    Forbidden,
+    /// The API server does not know the kind, or this account may not read it.
+    Refused(Refusal),
     Failing,
 }
 
@@ -92,7 +94,7 @@ pub fn run(
     let mut store = Store::new(kinds);
     // Nothing is decided by these: nobody waits for them.
     for kind in more {
-        store.concede(*kind);
+        store.empty(*kind);
     }
     tasks.spawn(keep((inbox, store), publish, clock));
     published
@@ -104,34 +106,54 @@ async fn keep(
     publish: watch::Sender<Mirrored>,
     clock: Arc<dyn Clock>,
 ) {
-    let mut batch = Vec::new();
-    while inbox.recv_many(&mut batch, CHANGES).await > 0 {
+    let (mut batch, mut refusals) = (Vec::new(), Refusals::default());
+    loop {
+        let due = refusals.due(&store);
+        tokio::select! {
+            received = inbox.recv_many(&mut batch, CHANGES) => if received == 0 { return },
+            () = until(due) => {}
+        }
         let now = clock.unix();
         let mut mirrored = publish.borrow().clone();
         for (kind, report) in batch.drain(..) {
             let failing = mirrored.failing.iter().position(|(failing, _)| *failing == kind);
+            match &report {
+                Report::Refused(refusal) => refusals.hear(kind, *refusal, Instant::now()),
+                // It may still be refused.
+                Report::Change(Change::Begin) => {}
+                Report::Change(_) | Report::Failing => refusals.forget(kind),
+            }
             match (report, failing) {
                 (Report::Failing, None) => mirrored.failing.push((kind, now)),
-                (Report::Failing, Some(_)) => {}
-                // What was never permitted counts as nothing; what no longer is stays as it was.
-                (Report::Forbidden, failing) => {
-                    if store.concede(kind) {
-                        tracing::warn!(code = "watch_forbidden", kind = kind.as_str(), "counts as if there were none");
-                    } else if failing.is_none() && store.holds(kind) {
-                        mirrored.failing.push((kind, now));
-                    }
+                // What was once listed stays as it was.
+                (Report::Refused(_), None) if store.holds(kind) => mirrored.failing.push((kind, now)),
+                // Of what there is nothing, nothing can be stale.
+                (Report::Refused(_), Some(at)) if store.lists(kind) && !store.holds(kind) => {
+                    mirrored.failing.swap_remove(at);
                 }
+                (Report::Failing | Report::Refused(_), _) => {}
+                (Report::Change(Change::Begin), _) => store.apply(kind, Change::Begin),
                 (Report::Change(change), failing) => {
                     failing.map(|at| mirrored.failing.swap_remove(at));
                     store.apply(kind, change);
                 }
             }
         }
+        for kind in refusals.settle(&mut store, Instant::now()) {
+            mirrored.failing.retain(|(failing, _)| *failing != kind);
+        }
         if let Some(news) = store.news() {
             mirrored.resources = Some(news);
         }
         mirrored.missing = store.missing().collect();
         publish.send_replace(mirrored);
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -296,12 +318,12 @@ fn reports_of(kind: Kind, event: Result<Event<DynamicObject>, watcher::Error>) -
         Ok(Event::Delete(object)) => {
             document::identity(kind, &object).map(|id| Report::Change(Change::Gone(id))).into_iter().collect()
         }
-        Err(error) if !is_ours(kind) && refused(&error) == Some(404) => {
-            // The Gateway API is not installed: there is nothing of it, and there may be something later.
-            vec![Report::Change(Change::Begin), Report::Change(Change::Complete)]
-        }
-        Err(error) if !is_ours(kind) && refused(&error) == Some(403) => vec![Report::Forbidden],
-        Err(error) => vec![failing(kind, &error)],
+        // The Gateway API may not be installed: there is nothing of it, and there may be something later.
+        Err(error) => match refused(&error).filter(|_| !is_ours(kind)) {
+            Some(404) => vec![Report::Refused(Refusal::Unknown)],
+            Some(403) => vec![Report::Refused(Refusal::Forbidden)],
+            Some(_) | None => vec![failing(kind, &error)],
+        },
     }
 }
 

@@ -15,6 +15,7 @@ pub mod conditions;
 pub mod document;
 pub mod lease;
 pub mod mirror;
+mod refusals;
 pub mod review;
 pub mod statuses;
 mod store;

@@ -75,12 +75,16 @@ impl Store {
         self.kinds.iter().filter(|(_, shelf)| !shelf.complete).map(|(kind, _)| *kind)
     }
 
-    /// Takes a kind for one of which there is nothing, unless it was listed; whether that is news.
-    pub(super) fn concede(&mut self, kind: Kind) -> bool {
-        let Some(shelf) = self.kinds.get_mut(&kind).filter(|shelf| !shelf.complete) else { return false };
-        *shelf = Shelf { listing: None, complete: true };
-        self.changed = true;
-        true
+    /// Takes a kind for one of which there is nothing any more, or never was.
+    pub(super) fn empty(&mut self, kind: Kind) {
+        self.changed |= self.kinds.get(&kind).is_some_and(|shelf| !shelf.complete);
+        self.apply(kind, Change::Begin);
+        self.apply(kind, Change::Complete);
+    }
+
+    /// Whether a kind was listed, or is taken for one of which there is nothing.
+    pub(super) fn lists(&self, kind: Kind) -> bool {
+        self.kinds.get(&kind).is_some_and(|shelf| shelf.complete)
     }
 
     /// Whether there is anything of a kind.

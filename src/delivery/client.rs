@@ -22,11 +22,11 @@ use crate::clock::{Clock, UnixTime, by_chance};
 use crate::token::cloud::loopback;
 
 use super::disk;
-use super::subscription::{Subscription, Taken};
+use super::subscription::{Became, Subscription, Taken};
 use super::wire::Pins;
 
-/// Largest message from the controller, in bytes: the first one holds everything.
-const MAX_MESSAGE: usize = 256 << 20;
+/// Largest message from the controller, in bytes. It sends more than 8 MiB in several.
+const MAX_MESSAGE: usize = 64 << 20;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(5);
@@ -99,7 +99,7 @@ impl Subscriber {
     pub fn new(options: Options, clock: Arc<dyn Clock>) -> Result<Self, OptionsFault> {
         let endpoint = endpoint(&options)?;
         let recalled = options.state.as_deref().and_then(disk::recall);
-        let state = recalled.as_ref().map(|subscription| state(subscription, true));
+        let state = recalled.as_ref().and_then(|subscription| state(subscription, true));
         let published = watch::Sender::new(Delivered { state, ..Delivered::default() });
         Ok(Self { options, endpoint, subscription: recalled.unwrap_or_default(), clock, published })
     }
@@ -152,7 +152,7 @@ impl Subscriber {
         request.metadata_mut().insert("authorization", self.bearer().await?);
         let mut responses = client.delta_aggregated_resources(request).await?.into_inner();
         while let Some(response) = responses.message().await? {
-            let answer = self.take(&response).await;
+            let answer = self.take(&response).await?;
             answers.send(answer).await.map_err(gone)?;
         }
         Ok(())
@@ -171,17 +171,30 @@ impl Subscriber {
         Ok(value)
     }
 
-    async fn take(&mut self, response: &DeltaDiscoveryResponse) -> DeltaDiscoveryRequest {
-        let Taken { answer, refused } = self.subscription.take(response);
-        if let Some(fault) = refused {
-            tracing::error!(code = "delivery_refused", %fault, "what stood before stands");
-            return answer;
+    async fn take(&mut self, response: &DeltaDiscoveryResponse) -> Result<DeltaDiscoveryRequest, Status> {
+        let Taken { answer, became } = self.subscription.take(response);
+        match became {
+            Became::Underway => {}
+            Became::Whole => {
+                let heard = Some(self.clock.unix());
+                let state = state(&self.subscription, false);
+                self.published.send_replace(Delivered { state, live: true, heard, problem: None });
+                self.keep().await;
+            }
+            Became::Refused(fault) => {
+                tracing::error!(code = "delivery_refused", %fault, "what stood before stands");
+            }
+            Became::Lacking(names) => {
+                let first = names.first().map_or("workload", String::as_str);
+                tracing::error!(code = "delivery_incomplete", lacking = first, "nothing of it is enforced");
+                let problem = format!("what it delivers lacks `{first}`, which was refused").into();
+                self.published.send_modify(|delivered| delivered.problem = Some(problem));
+            }
+            Became::Strayed => {
+                return Err(Status::data_loss("what is held is not what the controller delivered; asking anew"));
+            }
         }
-        let state = state(&self.subscription, false);
-        let heard = Some(self.clock.unix());
-        self.published.send_replace(Delivered { state: Some(state), live: true, heard, problem: None });
-        self.keep().await;
-        answer
+        Ok(answer)
     }
 
     async fn keep(&self) {
@@ -194,9 +207,9 @@ impl Subscriber {
     }
 }
 
-fn state(subscription: &Subscription, recalled: bool) -> Arc<State> {
-    let (resources, scope) = (subscription.resources(), subscription.scope());
-    Arc::new(State { resources, scope, pins: subscription.pins(), recalled })
+fn state(subscription: &Subscription, recalled: bool) -> Option<Arc<State>> {
+    let (resources, scope) = (subscription.resources(), subscription.scope()?);
+    Some(Arc::new(State { resources, scope, pins: subscription.pins(), recalled }))
 }
 
 fn endpoint(options: &Options) -> Result<Endpoint, OptionsFault> {

@@ -1,7 +1,8 @@
 //! What a subscriber held, kept on disk for a start without a controller.
 //!
 //! One JSON document, written beside the old one and put in its place when it is whole. A file that cannot be read counts
-//! as none: it is a convenience, and whoever has nothing decides nothing.
+//! as none: it is a convenience, and whoever has nothing decides nothing. Only whole views are kept; what earlier versions
+//! kept may be a part of one, and is not read.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,13 +14,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::api::object::Object;
+use crate::api::settings::Scope;
 
 use super::subscription::Subscription;
 use super::wire::{self, Received};
 
 /// Largest file that is read, in bytes.
 const MAX_FILE: u64 = 256 << 20;
-const FORMAT: &str = "entrance.dev/subscription/1";
+const FORMAT: &str = "entrance.dev/subscription/2";
 
 /// The file in a directory that outlives the process.
 #[must_use]
@@ -32,7 +34,8 @@ pub fn file(directory: &Path) -> PathBuf {
 /// # Errors
 /// The directory cannot be written to.
 pub fn keep(subscription: &Subscription, directory: &Path) -> io::Result<()> {
-    let mut text = format!(r#"{{"format":"{FORMAT}","entries":["#);
+    let gateway = subscription.scope() == Some(Scope::Gateway);
+    let mut text = format!(r#"{{"format":"{FORMAT}","gateway":{gateway},"entries":["#);
     for (at, (name, version, content)) in subscription.entries().enumerate() {
         let (name, version) = (json!(name), json!(version));
         // Resources are kept as JSON already.
@@ -46,6 +49,7 @@ pub fn keep(subscription: &Subscription, directory: &Path) -> io::Result<()> {
                     pins.iter().map(|(host, namespace)| (host.to_string(), &**namespace)).collect();
                 ("pins", Cow::Owned(json!(hosts).to_string()))
             }
+            Received::End(_) => continue,
         };
         let comma = if at == 0 { "" } else { "," };
         text.push_str(&format!(r#"{comma}{{"name":{name},"version":{version},"{field}":{content}}}"#));
@@ -68,12 +72,11 @@ pub fn recall(directory: &Path) -> Option<Subscription> {
     if document.get("format")?.as_str()? != FORMAT {
         return None;
     }
-    let mut subscription = Subscription::default();
-    for entry in document.get("entries")?.as_array()? {
-        let text = |name: &str| entry.get(name).and_then(Value::as_str);
-        subscription.restore(text("name")?, text("version")?, content(entry)?);
-    }
-    Some(subscription)
+    let entries = document.get("entries")?.as_array()?.iter().map(|entry| {
+        let text = |name: &str| entry.get(name).and_then(Value::as_str).map(Arc::from);
+        Some((text("name")?, text("version")?, content(entry)?))
+    });
+    Subscription::restored(entries.collect::<Option<_>>()?, document.get("gateway")?.as_bool()?)
 }
 
 fn content(entry: &Value) -> Option<Received> {

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::session::{Session, Versions};
+use super::claims::Versions;
+use super::session::Session;
 use super::view::Audience;
 
 /// All subscribers.
@@ -87,7 +88,7 @@ pub struct Entry {
 impl Entry {
     /// Notes what the session knows now.
     pub fn note(&mut self, session: &Session) {
-        self.plane.held.clone_from(session.held());
+        self.plane.held = session.held().map(|(name, version)| (Arc::clone(name), Arc::clone(version))).collect();
         self.plane.refused = session.refused().map(|(name, why)| (Arc::clone(name), Arc::clone(why))).collect();
         self.roster.planes().all.insert(self.id, Arc::new(self.plane.clone()));
         self.roster.tell();

@@ -1,8 +1,9 @@
 //! What each subscriber may see.
 //!
 //! A sidecar sees the resources of its namespace, of the policies those without a selector or with one that its pod
-//! matches, and from other namespaces what those policies refer to. A gateway sees everything. What policies may be
-//! attached to is seen where some policy of its namespace is attached to anything, and the Gateways that lead there.
+//! matches, and from other namespaces what those policies refer to, if a ReferenceGrant there permits it. A gateway sees
+//! everything. What policies may be attached to is seen where some policy of its namespace is attached to anything, and the
+//! Gateways that lead there; of ConfigMaps those that an application takes its keys from.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -11,9 +12,10 @@ use foldhash::fast::RandomState;
 use serde_json::{Map, Value};
 
 use crate::api::object::{Kind, Object, ObjectId, Resources};
+use crate::api::reference::{self, Permission};
 use crate::api::target;
 
-use super::wire::{Parcel, Pins};
+use super::wire::{MAX_BODY, Parcel, Pins};
 
 /// Who subscribes, as the controller knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,12 +71,22 @@ struct Terms {
     attached: bool,
     /// The Gateways that are parents of a route.
     gateways: Vec<ObjectId>,
+    /// The ConfigMap of an application.
+    keys: Option<ObjectId>,
+    /// What a ReferenceGrant permits.
+    permission: Permission,
 }
 
 impl Terms {
     fn of(object: &Object) -> Self {
         if matches!(object.id.kind, Kind::HttpRoute | Kind::GrpcRoute) {
             return Self { gateways: target::gateways(object), ..Self::default() };
+        }
+        if object.id.kind == Kind::EntraApplication {
+            return Self { keys: reference::key_map(object), ..Self::default() };
+        }
+        if object.id.kind == Kind::ReferenceGrant {
+            return Self { permission: Permission::of(object), ..Self::default() };
         }
         if !matches!(object.id.kind, Kind::AccessPolicy | Kind::TokenRevocation) {
             return Self::default();
@@ -87,7 +99,7 @@ impl Terms {
             application: text("/applicationRef/name"),
             namespace: text("/applicationRef/namespace"),
             attached: !target::of(object).is_empty(),
-            gateways: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -106,20 +118,28 @@ impl Stock {
         Self { object: Arc::clone(object), parcel: Parcel::resource(object), terms, since }
     }
 
-    /// Whether this is the application of this name, or part of what says which of its tokens count.
-    fn belongs(&self, application: &str) -> bool {
+    /// Whether this is what says which tokens of the application of this name count, beside its keys. `policies`: whose
+    /// policies refer to it.
+    fn belongs(&self, application: &str, policies: &str) -> bool {
         match self.object.id.kind {
             Kind::EntraApplication => *self.object.id.name == *application,
             Kind::TokenRevocation => self.terms.application.as_deref().is_none_or(|name| name == application),
-            Kind::ReferenceGrant | Kind::ConfigMap => true,
+            Kind::ReferenceGrant => self.terms.permission.covers(policies, application),
             Kind::AccessPolicy
             | Kind::AccessGrant
+            | Kind::ConfigMap
             | Kind::HttpRoute
             | Kind::GrpcRoute
             | Kind::Gateway
             | Kind::Service
             | Kind::SecurityPolicy => false,
         }
+    }
+
+    /// Whether subscribers would refuse it. Of all kinds the API server stores ConfigMaps alone in fewer bytes than they
+    /// have as JSON, and without its ConfigMap an application accepts no token.
+    fn is_too_large(&self) -> bool {
+        self.object.id.kind == Kind::ConfigMap && self.object.text().len() > MAX_BODY
     }
 }
 
@@ -146,6 +166,10 @@ impl Catalogue {
                 Some(object) if known.is_some_and(|known| known.object == *object) => continue,
                 Some(object) => {
                     let stock = Stock::new(object, generation);
+                    if stock.is_too_large() {
+                        let bytes = object.text().len();
+                        tracing::warn!(code = "not_delivered", object = %id, bytes, "is larger than 2 MiB as JSON");
+                    }
                     digest ^= stock.parcel.hash() ^ known.map_or(0, |known| known.parcel.hash());
                     Arc::make_mut(share).insert(id, stock);
                 }
@@ -196,6 +220,11 @@ impl Catalogue {
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = (&ObjectId, &Parcel)> {
         self.stocks().map(|(id, stock)| (id, &stock.parcel))
+    }
+
+    /// What is too large to be delivered.
+    pub fn undelivered(&self) -> impl Iterator<Item = &ObjectId> {
+        self.stocks().filter(|(_, stock)| stock.is_too_large()).map(|(id, _)| id)
     }
 
     fn stocks(&self) -> impl Iterator<Item = (&ObjectId, &Stock)> {
@@ -259,20 +288,30 @@ impl Catalogue {
     fn seen(&self, namespace: &str) -> impl Iterator<Item = &Stock> {
         let attached = self.of(namespace).any(|stock| stock.terms.attached);
         let own = self.of(namespace).filter(move |stock| attached || !target::may_be(stock.object.id.kind));
+        let own = own.filter(|stock| stock.object.id.kind != Kind::ConfigMap);
+        let keys = self.of(namespace).filter_map(|stock| self.keys(stock));
         let parents = self.of(namespace).filter(move |_| attached).flat_map(|stock| &stock.terms.gateways);
         let abroad = parents.filter(move |id| *id.namespace != *namespace).filter_map(|id| self.stock(id));
-        own.chain(abroad)
+        own.chain(keys).chain(abroad)
     }
 
-    /// What a policy needs from the namespace of its application, if that is another one.
+    /// The ConfigMap of an application.
+    fn keys(&self, application: &Stock) -> Option<&Stock> {
+        self.stock(application.terms.keys.as_ref()?).filter(|map| !map.is_too_large())
+    }
+
+    /// What a policy needs from the namespace of its application, if that is another one that permits it.
     fn referred(&self, policy: &Stock) -> Vec<&Stock> {
         let Terms { application: Some(name), namespace: Some(namespace), .. } = &*policy.terms else {
             return Vec::new();
         };
-        if **namespace == *policy.object.id.namespace {
+        let own = &*policy.object.id.namespace;
+        let permits = |stock: &Stock| stock.terms.permission.covers(own, name);
+        if **namespace == *own || !self.of(namespace).any(permits) {
             return Vec::new();
         }
-        self.of(namespace).filter(|stock| stock.belongs(name)).collect()
+        let needed = self.of(namespace).filter(|stock| stock.belongs(name, own));
+        needed.flat_map(|stock| std::iter::once(stock).chain(self.keys(stock))).collect()
     }
 }
 

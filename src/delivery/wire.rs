@@ -16,8 +16,9 @@ use serde_json::{Map, Value};
 use crate::api::object::{Object, ObjectId};
 use crate::policy::host::HostPattern;
 
+use super::end::{End, version_number};
 use super::proto::{self, Resource, Workload};
-use super::{PINS, PINS_TYPE, RESOURCE_TYPE, WORKLOAD, WORKLOAD_TYPE};
+use super::{COMPLETE_TYPE, PINS, PINS_TYPE, RESOURCE_TYPE, WORKLOAD, WORKLOAD_TYPE};
 
 /// Largest body of one resource, in bytes; the API server's own limit is about 1.5 MiB.
 pub const MAX_BODY: usize = 2 << 20;
@@ -100,7 +101,17 @@ impl Parcel {
 
     /// The version as a number.
     pub(super) fn hash(&self) -> u128 {
-        u128::from_str_radix(&self.version, 16).unwrap_or_default()
+        version_number(&self.version)
+    }
+
+    /// About how many bytes it has on its way.
+    pub(super) fn size(&self) -> usize {
+        let content = match &self.content {
+            Content::Resource(object) => object.text().len(),
+            Content::Encoded(bytes) => bytes.len(),
+        };
+        // Names, versions and types are a few hundred bytes.
+        content.saturating_add(1024)
     }
 
     /// As a message of the discovery protocol.
@@ -135,6 +146,8 @@ pub enum Received {
     },
     /// Which hosts are given to a namespace.
     Pins(Pins),
+    /// Everything came that belongs to the view.
+    End(End),
 }
 
 /// Why something received cannot be used.
@@ -165,6 +178,7 @@ pub fn open(envelope: &Envelope) -> Result<Received, Unreadable> {
             let hosts = pins.hosts.iter().map(|(host, namespace)| (host.as_str(), namespace.as_str()));
             self::pins(hosts).map(Received::Pins).ok_or_else(|| fault("names a host that is none"))
         }
+        COMPLETE_TYPE => End::read(&any.value).map(Received::End).map_err(fault),
         _ => Err(fault("has an unknown type")),
     }
 }

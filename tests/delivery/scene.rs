@@ -255,6 +255,13 @@ impl Client {
         self.say(answer).await;
     }
 
+    /// Refuses the last response.
+    pub(crate) async fn refuse(&mut self, message: &str) {
+        let error_detail = Some(Detail { code: 3, message: message.to_owned(), details: Vec::new() });
+        let response_nonce = self.last.nonce.clone();
+        self.say(DeltaDiscoveryRequest { response_nonce, error_detail, ..request() }).await;
+    }
+
     pub(crate) async fn say(&mut self, mut request: DeltaDiscoveryRequest) {
         request.type_url = RESOURCE_TYPE.to_owned();
         self.requests.send(request).await.unwrap();

@@ -22,4 +22,5 @@ mod server;
 
 mod example;
 mod hosts;
+mod neighbours;
 mod statuses;

@@ -57,7 +57,7 @@ impl Ground<'_> {
             }
             let known = Known {
                 generation: object.generation.unwrap_or_default(),
-                created: object.created,
+                uid: object.uid.clone(),
                 planes: self.planes.as_ref().map(|planes| self.count(planes, &object.id)),
                 keys: self.keys(object, &profiles),
                 timed: timed.map(|(timed, _)| timed),

@@ -7,6 +7,7 @@
 mod admit;
 mod board;
 mod certificate;
+mod delays;
 mod doors;
 mod extent;
 mod judge;

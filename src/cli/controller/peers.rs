@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::object::ObjectId;
 use crate::cluster::conditions::Planes;
+use crate::cluster::statuses::KINDS;
 use crate::delivery::roster::Plane;
 use crate::delivery::view::{Audience, Catalogue};
 
@@ -68,7 +69,8 @@ impl Summary {
         let group = |((namespace, labels), planes)| Group { namespace, labels, planes };
         let mut summary = Self { digest, groups: groups.into_iter().map(group).collect(), ..Self::default() };
         let counter = Counter::new(catalogue, planes);
-        for (id, parcel) in catalogue.all() {
+        // Nothing is said of what has no status.
+        for (id, parcel) in catalogue.all().filter(|(id, _)| KINDS.contains(&id.kind)) {
             let (Planes { hold, all, refused }, abroad) = (counter.count(id), counter.abroad(id));
             if hold < all {
                 let planes = all.saturating_sub(hold);

@@ -52,7 +52,7 @@ impl<'c> Counter<'c> {
             if plane.held.get(&parcel.name) == Some(&parcel.version) {
                 planes.hold = planes.hold.saturating_add(1);
             } else if let Some(why) = plane.refused.get(&parcel.name) {
-                planes.refused.get_or_insert_with(|| format!("{}: {why}", plane.name));
+                planes.refused.get_or_insert_with(|| reason(plane, id, why));
             }
         }
         planes
@@ -67,6 +67,50 @@ impl Counter<'_> {
     }
 }
 
+/// Who refused an object and why. A status is no place for the words of other teams.
+fn reason(plane: &Plane, id: &ObjectId, why: &str) -> String {
+    match &plane.audience {
+        Audience::Workload { namespace, .. } if *namespace != id.namespace => {
+            format!("{}, which is of another namespace; its log says why", plane.name)
+        }
+        Audience::Gateway | Audience::Workload { .. } => format!("{}: {why}", plane.name),
+    }
+}
+
 fn of<'m>(map: &'m HashMap<Arc<str>, Vec<Arc<Plane>>>, id: &ObjectId) -> impl Iterator<Item = &'m Arc<Plane>> {
     map.get(&id.namespace).into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::Counter;
+    use crate::api::object::{Kind, Object, Resources};
+    use crate::delivery::roster::Plane;
+    use crate::delivery::view::{Audience, Catalogue};
+
+    #[test]
+    fn the_words_of_another_team_do_not_come_into_a_status() {
+        let body = json!({
+            "apiVersion": "entrance.dev/v1alpha1", "kind": "EntraApplication",
+            "metadata": {"namespace": "shop", "name": "api"},
+        });
+        let application = Arc::new(Object::new(body.as_object().unwrap().clone()).unwrap().unwrap());
+        let mut resources = Resources::new();
+        resources.put(Arc::clone(&application));
+        let catalogue = Catalogue::default().next(&resources);
+        let refused = |namespace: &str| {
+            let audience = Audience::Workload { namespace: namespace.into(), labels: BTreeMap::new() };
+            let name: Arc<str> = format!("{}/shop/api", Kind::EntraApplication.as_str()).into();
+            let (held, refused) = ([(Arc::clone(&name), "old".into())].into(), [(name, "URGENT".into())].into());
+            let plane = Plane { name: format!("{namespace}/default").into(), audience, held, refused };
+            Counter::new(&catalogue, vec![Arc::new(plane)]).count(&application.id).refused
+        };
+        assert_eq!(refused("shop").as_deref(), Some("shop/default: URGENT"));
+        assert_eq!(refused("evil").as_deref(), Some("evil/default, which is of another namespace; its log says why"));
+    }
 }

@@ -64,6 +64,12 @@ impl Inspect for Status {
                 "refused": refused.collect::<Value>(),
             })
         });
-        json!({"generation": self.generation(), "subscribers": subscribers.collect::<Value>()})
+        let catalogue = self.catalogue.borrow().clone();
+        let undelivered =
+            catalogue.iter().flat_map(|catalogue| catalogue.undelivered()).map(|id| json!(id.to_string()));
+        json!({
+            "generation": self.generation(), "subscribers": subscribers.collect::<Value>(),
+            "undelivered": undelivered.collect::<Value>(),
+        })
     }
 }

@@ -26,6 +26,7 @@ use crate::delivery::view::Catalogue;
 use crate::entra::KeyStore;
 
 use super::Parts;
+use super::delays::Delays;
 use super::extent::{Basis, Extent};
 use super::judge::{Ground, Judgement};
 use super::peers::{Peers, Summaries};
@@ -37,7 +38,7 @@ const BATCH: usize = 256;
 const WRITES: usize = 8;
 /// Between a change and its round: what comes together is written together.
 const GATHER: Duration = Duration::from_millis(150);
-/// Keys and failed writes are looked at again after this.
+/// Keys and failed writes are looked at again after this; so long nothing is written to a server that cannot.
 const IDLE: Duration = Duration::from_secs(5);
 /// Others' writes are looked for after this.
 const RELOAD: Duration = Duration::from_secs(600);
@@ -68,6 +69,8 @@ pub(super) struct Writer {
     basis: Option<Basis>,
     /// Statuses that are still to be written.
     owed: HashSet<ObjectId>,
+    /// Of these, the ones that could not be: they wait on their own.
+    delays: Delays,
     known: HashMap<ObjectId, Known, RandomState>,
     standing: HashMap<ObjectId, Standing>,
 }
@@ -106,6 +109,7 @@ impl Writer {
             compiled: None,
             basis: None,
             owed: HashSet::new(),
+            delays: Delays::default(),
             known: HashMap::default(),
             standing: HashMap::new(),
         }
@@ -178,11 +182,13 @@ impl Writer {
         let judgement = block_in_place(|| self.judge(&catalogue, settled));
         let mut drafts = self.drafts(judgement.known);
         drafts.sort_by_key(Draft::urgency);
-        let more = drafts.len() > BATCH;
         self.owed = drafts.iter().map(|draft| draft.id.clone()).collect();
+        let (now, owed) = (Instant::now(), &self.owed);
+        self.delays.retain(|id| owed.contains(id));
+        drafts.retain(|draft| !self.delays.holds(&draft.id, now));
+        let more = drafts.len() > BATCH;
         drafts.truncate(BATCH);
-        let failed = self.write(drafts).await;
-        if failed {
+        if self.write(drafts).await {
             sleep(IDLE).await;
         }
         (more, judgement.until)
@@ -214,7 +220,7 @@ impl Writer {
     }
 
     /// What is to be judged now. What is gone is forgotten; an object that came in place of one that is gone is told apart
-    /// by its creation.
+    /// by its `uid`.
     fn extent(&mut self, basis: &Basis) -> Extent {
         let mut extent = self.basis.as_ref().map_or(Extent::All, |before| basis.extent(before));
         if let Extent::Only(policies) = &mut extent {
@@ -245,7 +251,7 @@ impl Writer {
                 continue;
             }
             // The same name, but another object: what stood was the former one's.
-            let another = former.is_some_and(|former| former.created != known.created);
+            let another = former.is_some_and(|former| former.uid != known.uid);
             let before = self.standing.get(&id).filter(|_| !another).cloned().unwrap_or_default();
             let after = before.next(&known, now);
             if after == before {
@@ -257,44 +263,61 @@ impl Writer {
         drafts
     }
 
-    /// Whether a write failed.
+    /// Whether the API server could not write at all. What it could not write of one object delays no other.
     async fn write(&mut self, drafts: Vec<Draft>) -> bool {
         let (statuses, leader) = (&self.statuses, &self.sources.leader);
-        let written: Vec<(Draft, Option<Applied>)> = stream::iter(drafts)
+        let written: Vec<(Draft, Outcome)> = stream::iter(drafts)
             .map(|draft| async move {
-                let done = if *leader.borrow() { written(statuses, &draft).await } else { None };
+                let done = if *leader.borrow() { written(statuses, &draft).await } else { Outcome::Away };
                 (draft, done)
             })
             .buffer_unordered(WRITES)
             .collect()
             .await;
-        let mut failed = false;
+        let (mut away, now) = (false, Instant::now());
         for (draft, done) in written {
             match done {
-                Some(Applied::Stands | Applied::Gone) => {
+                Outcome::Applied(Applied::Stands) => {
                     self.owed.remove(&draft.id);
+                    self.delays.forget(&draft.id);
                     self.known.insert(draft.id.clone(), draft.known);
                     self.standing.insert(draft.id, draft.after);
                 }
+                // Another object may come in its place.
+                Outcome::Applied(Applied::Gone) => {
+                    self.owed.remove(&draft.id);
+                    self.known.remove(&draft.id);
+                    self.standing.remove(&draft.id);
+                    self.delays.hold(draft.id, now);
+                }
                 // What it says of itself depends on that: it is written again.
-                Some(Applied::Crowded(ancestors)) => {
-                    failed = true;
+                Outcome::Applied(Applied::Crowded(ancestors)) => {
+                    self.delays.hold(draft.id.clone(), now);
                     self.standing.insert(draft.id, draft.after.with(ancestors));
                 }
-                None => failed = true,
+                Outcome::Refused => self.delays.hold(draft.id, now),
+                Outcome::Away => away = true,
             }
         }
-        failed
+        away
     }
 }
 
-/// `None`: it is to be tried again.
-async fn written(statuses: &Statuses, draft: &Draft) -> Option<Applied> {
-    match statuses.apply(&draft.id, (&draft.before, &draft.after)).await {
-        Ok(applied) => Some(applied),
-        Err(error) => {
-            tracing::warn!(code = "status_failed", object = %draft.id, %error, "trying again");
-            None
-        }
-    }
+/// What became of a write.
+enum Outcome {
+    Applied(Applied),
+    /// It was not taken, as others write to the object all the time, or for what it says.
+    Refused,
+    /// The API server writes nothing now.
+    Away,
+}
+
+async fn written(statuses: &Statuses, draft: &Draft) -> Outcome {
+    let error = match statuses.apply(&draft.id, (&draft.before, &draft.after)).await {
+        Ok(applied) => return Outcome::Applied(applied),
+        Err(error) => error,
+    };
+    tracing::warn!(code = "status_failed", object = %draft.id, %error, "trying again");
+    let refused = |code: u16| (400..500).contains(&code) && code != 429;
+    if matches!(&error, kube::Error::Api(status) if refused(status.code)) { Outcome::Refused } else { Outcome::Away }
 }
