@@ -17,6 +17,8 @@ mod envoy_process;
 mod free_port;
 #[path = "doctor/live.rs"]
 mod live;
+#[path = "support/permissive.rs"]
+mod permissive;
 #[path = "support/program.rs"]
 #[expect(dead_code, reason = "no files of its own")]
 mod program;

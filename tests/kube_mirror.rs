@@ -16,7 +16,7 @@ use std::time::Duration;
 use entrance::api::object::{Kind, Resources};
 use entrance::clock::SystemClock;
 use entrance::cluster::client::consistent;
-use entrance::cluster::mirror::{self, KINDS, Mirrored};
+use entrance::cluster::mirror::{self, Mirrored};
 use http::Request;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::client::{Body, Client, ClientBuilder};
@@ -158,7 +158,7 @@ async fn every_way_to_list_gives_the_same_and_follows_what_changes() {
     let mut states = Vec::new();
     for copy in &mut copies {
         states.push(copy.becomes(|_| true).await);
-        let kinds = KINDS.len();
+        let kinds = Kind::DECIDING.len();
         match copy.way {
             Way::Streamed => {
                 let (streamed, paged) = copy.lists();

@@ -50,6 +50,20 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Those that decisions rest on, in the order in which they matter.
+    pub const DECIDING: [Self; 10] = [
+        Self::EntraApplication,
+        Self::AccessPolicy,
+        Self::AccessGrant,
+        Self::TokenRevocation,
+        Self::ConfigMap,
+        Self::ReferenceGrant,
+        Self::HttpRoute,
+        Self::GrpcRoute,
+        Self::Gateway,
+        Self::Service,
+    ];
+
     /// Reads `apiVersion` and `kind`. `Ok(None)` is a resource that does not concern us.
     ///
     /// # Errors

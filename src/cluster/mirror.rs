@@ -28,19 +28,6 @@ use super::document;
 use super::refusals::{Refusal, Refusals};
 use super::store::{Change, Store};
 
-/// The kinds that decisions rest on, in the order in which they matter.
-pub const KINDS: [Kind; 10] = [
-    Kind::EntraApplication,
-    Kind::AccessPolicy,
-    Kind::AccessGrant,
-    Kind::TokenRevocation,
-    Kind::ConfigMap,
-    Kind::ReferenceGrant,
-    Kind::HttpRoute,
-    Kind::GrpcRoute,
-    Kind::Gateway,
-    Kind::Service,
-];
 /// What only statuses rest on.
 pub const GUARDS: [Kind; 1] = [Kind::SecurityPolicy];
 
@@ -72,7 +59,7 @@ enum Report {
     Failing,
 }
 
-/// Watches [`KINDS`] and `more` until `stop` is cancelled; the receiver sees each state.
+/// Watches [`Kind::DECIDING`] and `more` until `stop` is cancelled; the receiver sees each state.
 pub fn run(
     (client, more): (&Client, &[Kind]),
     clock: Arc<dyn Clock>,
@@ -80,7 +67,7 @@ pub fn run(
     tasks: &TaskTracker,
 ) -> watch::Receiver<Mirrored> {
     let (reports, inbox) = mpsc::channel(CHANGES);
-    let kinds: Vec<Kind> = KINDS.iter().chain(more).copied().collect();
+    let kinds: Vec<Kind> = Kind::DECIDING.iter().chain(more).copied().collect();
     for &kind in &kinds {
         let (client, reports, stop) = (client.clone(), reports.clone(), stop.clone());
         tasks.spawn(async move {

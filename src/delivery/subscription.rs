@@ -67,20 +67,6 @@ pub enum Became {
     Strayed,
 }
 
-/// What a view that lacks one of them is not. Others are of kinds that nobody here would look at.
-const CONCERN: [Kind; 10] = [
-    Kind::EntraApplication,
-    Kind::AccessPolicy,
-    Kind::AccessGrant,
-    Kind::TokenRevocation,
-    Kind::ConfigMap,
-    Kind::ReferenceGrant,
-    Kind::HttpRoute,
-    Kind::GrpcRoute,
-    Kind::Gateway,
-    Kind::Service,
-];
-
 impl Subscription {
     /// What was kept of a whole view; `None`: it does not say who the subscriber is.
     pub(super) fn restored(entries: Vec<(Arc<str>, Arc<str>, Received)>, gateway: bool) -> Option<Self> {
@@ -221,9 +207,9 @@ fn scope(held: &Entries, gateway: bool) -> Option<Scope> {
     }
 }
 
-/// Whether what travels under this name could change a decision here.
+/// Whether what travels under this name could change a decision here: others are of kinds that nobody here would look at.
 fn concerns(name: &str) -> bool {
-    name.split_once('/').is_none_or(|(of, _)| CONCERN.iter().any(|kind| kind.as_str() == of))
+    name.split_once('/').is_none_or(|(of, _)| Kind::DECIDING.iter().any(|kind| kind.as_str() == of))
 }
 
 /// The name under which an object is held.

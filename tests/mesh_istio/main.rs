@@ -31,6 +31,8 @@ mod mutual;
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod objects;
 mod others;
+#[path = "../support/permissive.rs"]
+mod permissive;
 mod plane;
 #[path = "../support/private_network.rs"]
 #[expect(dead_code, reason = "no certificates in files here")]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::children::until;
 use crate::edge::Edge;
@@ -105,6 +105,14 @@ fn with_strict_mutual_tls_nobody_from_outside_the_mesh_gets_as_far_as_a_decision
     });
 }
 
+/// A namespace of its own, and the example's mutual TLS for it.
+fn mutual(namespace: &str) -> [Value; 2] {
+    let own = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+    let mut mutual = kind(&mut documents("examples/istio/sidecar.yaml"), "PeerAuthentication").clone();
+    mutual["metadata"]["namespace"] = json!(namespace);
+    [own, mutual]
+}
+
 /// Where only the edge asks, an API believes `x-entrance-` headers, and whatever runs in the mesh has a certificate.
 #[test]
 fn behind_an_edge_that_asks_only_its_service_account_reaches_the_api() {
@@ -112,9 +120,7 @@ fn behind_an_edge_that_asks_only_its_service_account_reaches_the_api() {
         let world = World::shared().await;
         let _running = world.running.read().await;
         let namespace = "behind";
-        let own = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
-        let mut strict = kind(&mut documents("examples/istio/sidecar.yaml"), "PeerAuthentication").clone();
-        strict["metadata"]["namespace"] = json!(namespace);
+        let [own, strict] = mutual(namespace);
         let workload = Workload::new("sidecar", (namespace, "orders"), json!({"app": "orders"}));
         let port = inbound(&workload, ("127.0.1.8", world.upstream.address), "entrance-sidecar");
         world.plane.apply_all(&[own, strict, port]).await;
@@ -173,9 +179,7 @@ fn the_doctor_sees_the_policy_of_a_redirected_sidecar_behind_an_edge() {
         let world = World::shared().await;
         let _running = world.running.read().await;
         let namespace = "redirected-behind";
-        let own = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
-        let mut mutual = kind(&mut documents("examples/istio/sidecar.yaml"), "PeerAuthentication").clone();
-        mutual["metadata"]["namespace"] = json!(namespace);
+        let [own, mut mutual] = mutual(namespace);
         world.plane.apply_all(&[own, mutual.clone()]).await;
         let mut workload = Workload::new("sidecar", (namespace, "api"), json!({"app": "orders"}));
         workload.interception = "REDIRECT";

@@ -1,31 +1,16 @@
 //! Proxies that ask somebody else: what is done for Entrance leaves them alone.
 
 use serde_json::json;
-use tokio::io::{AsyncWriteExt as _, BufReader};
-use tokio::net::TcpListener;
 
 use crate::edge::Edge;
+use crate::permissive::permissive;
 use crate::plane::documents;
 use crate::private_network::inside;
 use crate::raw_http::{Ask, Wire, probe};
-use crate::upstream::through;
 use crate::world::{HOST, World};
 
-/// An authorizer like oauth2-proxy: it says who asks, and the proxy passes that on. Its port.
-async fn authorizer() -> u16 {
-    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nx-auth-user: alice\r\ncontent-length: 0\r\n\r\n";
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut stream = BufReader::new(stream);
-                while through(&mut stream, b"\r\n\r\n").await.is_some() && stream.write_all(ANSWER).await.is_ok() {}
-            });
-        }
-    });
-    port
-}
+/// A permit like that of oauth2-proxy: it says who asks, and the proxy passes that on.
+const PERMIT: &[u8] = b"HTTP/1.1 200 OK\r\nx-auth-user: alice\r\ncontent-length: 0\r\n\r\n";
 
 /// A name of the mesh for it, in the place of a Service.
 async fn known(port: u16) {
@@ -59,7 +44,7 @@ fn the_hardening_leaves_alone_who_asks_another_authorizer() {
     inside(async || {
         let world = World::shared().await;
         let _alone = world.running.write().await;
-        known(authorizer().await).await;
+        known(permissive(PERMIT).await).await;
         let edge = Edge::new("others", |policy| policy["spec"]["provider"]["name"] = json!("others")).await;
         passes_on(&edge).await;
         let hardening = documents("examples/istio/hardening.yaml");

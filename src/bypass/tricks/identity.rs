@@ -1,7 +1,7 @@
 //! Headers by which the authorizer tells the upstream who calls: nobody else may set them, in whatever spelling.
 //!
-//! CVE-2025-64484, CVE-2026-52845: a name with `_` for `-` survived, and the server behind folded both into one. Others fold more: to lighttpd `x~user` and
-//! `x.user` are `x-user`, too.
+//! CVE-2025-64484, CVE-2026-52845: a name with `_` for `-` survived, and the server behind folded both into one. Others
+//! fold more: to lighttpd `x~user` and `x.user` are `x-user`, too.
 
 use crate::bypass::family::Family;
 use crate::bypass::script::Script;
